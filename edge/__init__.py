@@ -1,0 +1,1 @@
+"""The daemon on the Raspberry Pi: frames in, keypoints out."""

@@ -1,0 +1,69 @@
+"""int8 heat-map logits -> keypoints, without a floating-point softmax in the graph.
+
+TFLite fixes an int8 softmax's output at steps of 1/256, which ruins the soft-argmax on large maps. So the
+graph ends in logits, and the exponential is a table of 256 entries here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.manifest import Output
+from firmware_bridge.geometry import Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """What one output says of K points."""
+
+    xy_norm: NDArray[np.float32]
+    """(K, 2): x along columns, y along rows, 0..1 of the model's grid."""
+    value: NDArray[np.float32]
+    """(K,): the model's input expected at the point, 0..1."""
+    spread_cm: NDArray[np.float32]
+    """(K,): standard deviation of the heat map around the point; small where the model is sure."""
+
+
+class HeatmapDecoder:
+    """Soft-argmax of one int8 output: expectation of (value, row, col) under each map's softmax."""
+
+    def __init__(self, output: Output, model: Grid) -> None:
+        self.output = output
+        self._exp = np.exp(-output.scale * np.arange(256)).astype(np.float32)
+        self._size_cm = np.array([model.width_cm, model.height_cm], np.float32)
+        x_norm = (np.arange(output.cols) + 0.5) / output.cols
+        y_norm = (np.arange(output.rows) + 0.5) / output.rows
+        y, x = np.meshgrid(y_norm, x_norm, indexing="ij")
+        r2_cm2 = (x * model.width_cm) ** 2 + (y * model.height_cm) ** 2
+        moments = [np.ones_like(x), x, y, r2_cm2]
+        self._moments = np.stack([m.ravel() for m in moments], 1).astype(np.float32)
+
+    def __call__(self, logits: NDArray[np.int8], model_input: NDArray[np.float32]) -> Keypoints:
+        """logits (rows, cols, K), model_input (a multiple of rows, a multiple of cols) in 0..1."""
+        rows, cols, k = logits.shape
+        q = logits.reshape(rows * cols, k).astype(np.int16)
+        weights = self._exp[q.max(0) - q]
+        return self._expect(weights, model_input)
+
+    def from_float(self, logits: NDArray[Any], model_input: NDArray[np.float32]) -> Keypoints:
+        """The same from float logits (rows, cols, K): what the int8 result is compared with."""
+        rows, cols, k = logits.shape
+        flat = logits.reshape(rows * cols, k)
+        return self._expect(np.exp(flat - flat.max(0)).astype(np.float32), model_input)
+
+    def _expect(self, weights: NDArray[np.float32], model_input: NDArray[np.float32]) -> Keypoints:
+        rows, cols = self.output.rows, self.output.cols
+        step_y, step_x = model_input.shape[0] // rows, model_input.shape[1] // cols
+        value = model_input.reshape(rows, step_y, cols, step_x).mean((1, 3))
+        sums = weights.T @ np.column_stack([self._moments, value.reshape(-1)])
+        mean = sums[:, 1:] / sums[:, :1]
+        xy_norm = mean[:, :2]
+        variance_cm2 = mean[:, 2] - ((xy_norm * self._size_cm) ** 2).sum(1)
+        return Keypoints(xy_norm, mean[:, 3], np.sqrt(np.maximum(variance_cm2, 0)))
+
+
+def confidence(spread_cm: NDArray[np.float32], half_cm: float) -> NDArray[np.float32]:
+    """0..1 from the heat maps' spread: 1 for a point, 0.5 at `half_cm` (the manifest's constant)."""
+    return np.asarray(1 / (1 + (spread_cm / half_cm) ** 2), np.float32)

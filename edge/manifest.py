@@ -1,0 +1,156 @@
+"""The manifest beside every .tflite: what the model is, what it was fed, what it is worth."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import JOINTS
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Preprocessing(Strict):
+    """Constants of edge.preprocess."""
+
+    baseline_percent: int = Field(25, ge=0, le=100, description="rank of the frame that counts as no load")
+    scale_percent: int = Field(99, ge=0, le=100, description="rank of the frame that becomes 1 and clips")
+
+
+class Input(Strict):
+    """Quantisation of the model's input."""
+
+    scale: PositiveFloat
+    zero_point: int = Field(ge=-128, le=127)
+
+
+class Output(Strict):
+    """One int8 output of the graph: k heat maps of logits on rows x cols cells."""
+
+    name: Literal["keypoints", "joints"]
+    index: int = Field(ge=0, description="position among the graph's outputs")
+    rows: PositiveInt
+    cols: PositiveInt
+    k: PositiveInt
+    scale: PositiveFloat
+    zero_point: int = Field(ge=-128, le=127)
+
+
+class JointMap(Strict):
+    """Linear map from the label-free keypoints to the 14 joints.
+
+    features (K x (x_norm, y_norm, value), row-major) @ weights (3K, 28) + bias (28) = x_norm, y_norm of each joint.
+    """
+
+    weights: list[list[float]]
+    bias: list[float]
+    people: str = Field(description="whose labels it was fitted on")
+
+
+class Posture(Strict):
+    """Linear posture head: features @ weights (features, classes) + bias; the largest wins."""
+
+    classes: list[str]
+    weights: list[list[float]]
+    bias: list[float]
+
+
+class Confidence(Strict):
+    """confidence = 1 / (1 + (spread / half)^2), see edge.keypoints."""
+
+    keypoints_half_cm: PositiveFloat = 8.0
+    joints_half_cm: PositiveFloat = 8.0
+
+
+class Accuracy(Strict):
+    """One row of the accuracy table: whose maps, how far off."""
+
+    what: str = Field(description="joint output or joint map; float or int8")
+    people: str
+    maps: int
+    mean_cm: float
+    pck_5cm: float = Field(description="per cent")
+    pck_10cm: float = Field(description="per cent")
+
+
+class Training(Strict):
+    """Where the weights come from."""
+
+    data: list[str] = Field(description="data sets with their licence and attribution")
+    people: str = Field(description="people whose maps were trained on, e.g. pmd-i 1-6,11,12")
+    labelled_people: str = Field(
+        description="people whose joint labels were used; empty for label-free models"
+    )
+    simulated_seeds: str = Field(description="seeds of simulated people trained on, e.g. 0-1999")
+    steps: int
+    command: str
+    software: str
+
+
+class Calibration(Strict):
+    """What the int8 ranges were read from."""
+
+    people: str
+    frames: int
+    clipped_percent: float = Field(description="share of input samples at the ends of the int8 range")
+
+
+class Manifest(Strict):
+    """`name.json` beside `name.tflite`."""
+
+    format: Literal[1] = 1
+    name: str
+    version: str
+    requires_software: str = Field(description="smallest version of this software that can run the model")
+    model_sha256: Sha256
+    encoder_sha256: Sha256 | None = Field(description="hash of name.encoder.pt")
+    variant: str
+    rows: PositiveInt
+    cols: PositiveInt
+    pitch_x_cm: PositiveFloat
+    pitch_y_cm: PositiveFloat
+    preprocessing: Preprocessing
+    input: Input
+    outputs: list[Output] = Field(min_length=1)
+    joint_map: JointMap | None = None
+    posture: Posture | None = None
+    confidence: Confidence = Confidence()
+    training: Training
+    calibration: Calibration
+    accuracy: list[Accuracy]
+    parameters: PositiveInt
+    mac: PositiveInt
+    arena_bytes: PositiveInt
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.rows, self.cols, self.pitch_x_cm, self.pitch_y_cm)
+
+    def output(self, name: Literal["keypoints", "joints"]) -> Output | None:
+        return next((o for o in self.outputs if o.name == name), None)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `path`; raises Failure (78) that names the first wrong key."""
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise Failure(
+            f"no manifest {path} beside the model: convert-run writes both", Exit.BAD_CONFIG
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        raise Failure(f"manifest {path}: {key}: {first['msg']}", Exit.BAD_CONFIG) from None
+    joints = manifest.output("joints")
+    if joints and joints.k != len(JOINTS):
+        raise Failure(
+            f"manifest {path}: output joints has {joints.k} maps, not {len(JOINTS)}", Exit.BAD_CONFIG
+        )
+    return manifest

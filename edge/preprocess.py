@@ -1,0 +1,88 @@
+"""Pressure frame -> what the model is fed: unit-free, on the model's grid.
+
+Every step is homogeneous in the pressure, so that a mat's gain and units do not matter, and made of ranks,
+differences and one division, so that a microcontroller can do the same in integers.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.manifest import Preprocessing
+from firmware_bridge.geometry import Grid
+
+SMALLEST_HEIGHT, SMALLEST_WIDTH, COARSEST_PITCH = 0.7, 0.6, 2.2
+"""Of the model's height, width and pitch: beyond these a mat cannot show the body that the model knows."""
+
+
+def misfit(mat: Grid, model: Grid) -> str | None:
+    """Why the model cannot read this mat (both canonical), or None when it can."""
+    if mat.height_cm < SMALLEST_HEIGHT * model.height_cm or mat.width_cm < SMALLEST_WIDTH * model.width_cm:
+        return (
+            f"the mat is {mat.width_cm:.0f} x {mat.height_cm:.0f} cm, the model needs at least "
+            f"{SMALLEST_WIDTH * model.width_cm:.0f} x {SMALLEST_HEIGHT * model.height_cm:.0f} cm"
+        )
+    if (
+        mat.pitch_x_cm > COARSEST_PITCH * model.pitch_x_cm
+        or mat.pitch_y_cm > COARSEST_PITCH * model.pitch_y_cm
+    ):
+        return (
+            f"the mat's pitch is {mat.pitch_x_cm:.2f} x {mat.pitch_y_cm:.2f} cm, the model reads up to "
+            f"{COARSEST_PITCH * model.pitch_x_cm:.2f} x {COARSEST_PITCH * model.pitch_y_cm:.2f} cm"
+        )
+    return None
+
+
+class Preprocessor:
+    """Turns canonical frames of one mat into the model's input.
+
+    The mat and the model's grid share their centre; where the model's grid reaches beyond the mat there is
+    no pressure.
+    """
+
+    def __init__(self, mat: Grid, model: Grid, constants: Preprocessing) -> None:
+        self.mat, self.model, self.constants = mat, model, constants
+        self._rows = _resampling(mat.rows, mat.pitch_y_cm, model.rows, model.pitch_y_cm)
+        self._cols = _resampling(mat.cols, mat.pitch_x_cm, model.cols, model.pitch_x_cm)
+
+    def __call__(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+        """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
+        frames = np.asarray(frames, np.float32)
+        flat = frames.reshape(*frames.shape[:-2], -1)
+        baseline = _rank(flat, self.constants.baseline_percent)[..., None]
+        scale = _rank(flat, self.constants.scale_percent)[..., None] - baseline
+        pressure = np.maximum(frames - baseline, 0)
+        if self.mat != self.model:
+            pressure = self._rows @ pressure @ self._cols.T
+        relative = np.divide(pressure, scale, out=np.zeros_like(pressure), where=scale > 0)
+        return np.sqrt(np.minimum(relative, 1))
+
+    def mat_cm(self, xy_norm: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Model coordinates (..., 2) in 0..1 -> cm from the mat's top left corner."""
+        size_cm = np.array([self.model.width_cm, self.model.height_cm])
+        margin_cm = (size_cm - [self.mat.width_cm, self.mat.height_cm]) / 2
+        return np.asarray(xy_norm * size_cm - margin_cm, np.float64)
+
+    def model_norm(self, xy_cm: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The inverse of `mat_cm`."""
+        size_cm = np.array([self.model.width_cm, self.model.height_cm])
+        margin_cm = (size_cm - [self.mat.width_cm, self.mat.height_cm]) / 2
+        return np.asarray((xy_cm + margin_cm) / size_cm, np.float64)
+
+
+def _rank(flat: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
+    """The value of that rank along the last axis, without interpolation: (..., n) -> (..., 1)."""
+    rank = (flat.shape[-1] - 1) * percent // 100
+    return np.partition(flat, rank, axis=-1)[..., rank : rank + 1]
+
+
+def _resampling(n_from: int, pitch_from_cm: float, n_to: int, pitch_to_cm: float) -> NDArray[np.float32]:
+    """(n_to, n_from) weights of a triangle as wide as the coarser pitch, both grids centred on one another."""
+    reach = 1 + int(np.ceil(n_to * pitch_to_cm / pitch_from_cm))
+    from_cm = (np.arange(-reach, n_from + reach) + 0.5 - n_from / 2) * pitch_from_cm
+    to_cm = (np.arange(n_to) + 0.5 - n_to / 2) * pitch_to_cm
+    width_cm = max(pitch_from_cm, pitch_to_cm)
+    weights = np.maximum(0, 1 - np.abs(to_cm[:, None] - from_cm) / width_cm)
+    weights /= weights.sum(1, keepdims=True)
+    return weights[:, reach : reach + n_from].astype(np.float32)

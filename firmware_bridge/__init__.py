@@ -1,0 +1,1 @@
+"""The wire between a pressure mat and its host: protocol, serial link, recordings, virtual mat."""

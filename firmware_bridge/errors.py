@@ -1,0 +1,47 @@
+"""Exit codes and the one way in which a command ends with an error."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command (numbers as in BSD sysexits.h where one fits)."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    USAGE = 2
+    FOREIGN_DATA = 65
+    MISSING_INPUT = 66
+    PORT_BUSY = 69
+    UNEXPECTED = 70
+    DEVICE_LOST = 74
+    PERMISSION = 77
+    BAD_CONFIG = 78
+
+
+class Failure(Exception):
+    """An end that the user can mend: the message names the thing, the value and the remedy on one line."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def run_command(name: str, main: Callable[[], int]) -> int:
+    """Run `main` and turn whatever it raises into one line on stderr and an exit code."""
+    try:
+        return main()
+    except Failure as failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        return Exit.OK
+    except Exception as error:
+        traceback.print_exc()
+        print(
+            f"{name}: unexpected {type(error).__name__}: {error} (please report it with the lines above)",
+            file=sys.stderr,
+        )
+        return Exit.UNEXPECTED

@@ -1,0 +1,1 @@
+"""Self-supervised training of the keypoint encoder (SPMKD, arXiv 2402.14241) and its evaluation."""
