@@ -84,9 +84,7 @@ class Training(Strict):
 
     data: list[str] = Field(description="data sets with their licence and attribution")
     people: str = Field(description="people whose maps were trained on, e.g. pmd-i 1-6,11,12")
-    labelled_people: str = Field(
-        description="people whose joint labels were used; empty for label-free models"
-    )
+    labelled_people: str = Field(description="people whose joint labels were used; empty for label-free models")
     simulated_seeds: str = Field(description="seeds of simulated people trained on, e.g. 0-1999")
     steps: int
     command: str
@@ -141,16 +139,12 @@ def read_manifest(path: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise Failure(
-            f"no manifest {path} beside the model: convert-run writes both", Exit.BAD_CONFIG
-        ) from None
+        raise Failure(f"no manifest {path} beside the model: convert-run writes both", Exit.BAD_CONFIG) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "file"
         raise Failure(f"manifest {path}: {key}: {first['msg']}", Exit.BAD_CONFIG) from None
     joints = manifest.output("joints")
     if joints and joints.k != len(JOINTS):
-        raise Failure(
-            f"manifest {path}: output joints has {joints.k} maps, not {len(JOINTS)}", Exit.BAD_CONFIG
-        )
+        raise Failure(f"manifest {path}: output joints has {joints.k} maps, not {len(JOINTS)}", Exit.BAD_CONFIG)
     return manifest

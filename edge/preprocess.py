@@ -23,10 +23,7 @@ def misfit(mat: Grid, model: Grid) -> str | None:
             f"the mat is {mat.width_cm:.0f} x {mat.height_cm:.0f} cm, the model needs at least "
             f"{SMALLEST_WIDTH * model.width_cm:.0f} x {SMALLEST_HEIGHT * model.height_cm:.0f} cm"
         )
-    if (
-        mat.pitch_x_cm > COARSEST_PITCH * model.pitch_x_cm
-        or mat.pitch_y_cm > COARSEST_PITCH * model.pitch_y_cm
-    ):
+    if mat.pitch_x_cm > COARSEST_PITCH * model.pitch_x_cm or mat.pitch_y_cm > COARSEST_PITCH * model.pitch_y_cm:
         return (
             f"the mat's pitch is {mat.pitch_x_cm:.2f} x {mat.pitch_y_cm:.2f} cm, the model reads up to "
             f"{COARSEST_PITCH * model.pitch_x_cm:.2f} x {COARSEST_PITCH * model.pitch_y_cm:.2f} cm"
@@ -56,7 +53,7 @@ class Preprocessor:
         if self.mat != self.model:
             pressure = self._rows @ pressure @ self._cols.T
         relative = np.divide(pressure, scale, out=np.zeros_like(pressure), where=scale > 0)
-        return np.sqrt(np.minimum(relative, 1))
+        return np.asarray(np.sqrt(np.minimum(relative, 1)), np.float32)
 
     def mat_cm(self, xy_norm: NDArray[np.floating]) -> NDArray[np.float64]:
         """Model coordinates (..., 2) in 0..1 -> cm from the mat's top left corner."""

@@ -1,0 +1,32 @@
+"""Where the real pressure maps are. They are not part of the repository (see README, "The data")."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PMD = REPOSITORY.parent / "shared" / "data" / "pmd"
+
+
+@pytest.fixture(scope="session")
+def pmd() -> Path:
+    """The folder that holds experiment-i/ and experiment-ii/."""
+    if not PMD.is_dir():
+        message = f"no real pressure maps at {PMD}: put PhysioNet's pmd 1.0.0 there"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return PMD
+
+
+@pytest.fixture(scope="session")
+def joints_i() -> Path:
+    """Annotated joints of Experiment I (ours, in the repository)."""
+    return REPOSITORY / "data" / "pmd-joints" / "joints.json"
+
+
+@pytest.fixture(scope="session")
+def joints_ii() -> Path:
+    """Annotated joints of Experiment II (ours, in the repository)."""
+    return REPOSITORY / "data" / "pmd-joints" / "joints-experiment-ii.json"
