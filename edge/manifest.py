@@ -50,11 +50,11 @@ class JointMap(Strict):
 
     weights: list[list[float]]
     bias: list[float]
-    people: str = Field(description="whose labels it was fitted on")
+    people: list[str] = Field(description="whose labels it was fitted on")
 
 
 class Posture(Strict):
-    """Linear posture head: features @ weights (features, classes) + bias; the largest wins."""
+    """Linear posture head: features as in JointMap @ weights (3K, classes) + bias; the largest wins."""
 
     classes: list[str]
     weights: list[list[float]]
@@ -72,7 +72,7 @@ class Accuracy(Strict):
     """One row of the accuracy table: whose maps, how far off."""
 
     what: str = Field(description="joint output or joint map; float or int8")
-    people: str
+    people: list[str]
     maps: int
     mean_cm: float
     pck_5cm: float = Field(description="per cent")
@@ -83,8 +83,8 @@ class Training(Strict):
     """Where the weights come from."""
 
     data: list[str] = Field(description="data sets with their licence and attribution")
-    people: str = Field(description="people whose maps were trained on, e.g. pmd-i 1-6,11,12")
-    labelled_people: str = Field(description="people whose joint labels were used; empty for label-free models")
+    people: list[str] = Field(description="people whose maps were trained on, e.g. pmd:1")
+    labelled_people: list[str] = Field(description="people whose joint labels were used; empty for label-free models")
     simulated_seeds: str = Field(description="seeds of simulated people trained on, e.g. 0-1999")
     steps: int
     command: str
@@ -94,7 +94,7 @@ class Training(Strict):
 class Calibration(Strict):
     """What the int8 ranges were read from."""
 
-    people: str
+    people: list[str]
     frames: int
     clipped_percent: float = Field(description="share of input samples at the ends of the int8 range")
 

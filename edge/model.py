@@ -1,0 +1,164 @@
+"""A .tflite and its manifest as one thing that turns the model's input into keypoints."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import __version__
+from edge.keypoints import HeatmapDecoder, Keypoints, confidence
+from edge.manifest import Input, JointMap, Manifest, Output, Posture, read_manifest
+from edge.runtime import Interpreter, Tensor
+from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.skeleton import JOINTS
+
+DEFAULT_MODEL = Path(__file__).parent / "models" / "default.tflite"
+RELATIVE_TOLERANCE = 1e-5
+"""Of a quantisation scale: the graph holds float32, the manifest its decimal digits."""
+
+
+class KeypointModel:
+    """Runs one model; everything that could disagree has been checked when it exists."""
+
+    def __init__(self, interpreter: Interpreter, manifest: Manifest) -> None:
+        """Raises ValueError with the reason when graph and manifest disagree."""
+        if problem := next(_disagreements(interpreter, manifest), None):
+            raise ValueError(problem)
+        self.manifest = manifest
+        self.runtime = interpreter.runtime
+        self._interpreter = interpreter
+        self._decoders = {o.name: HeatmapDecoder(o, manifest.grid) for o in manifest.outputs}
+        self._index = {o.name: o.index for o in manifest.outputs}
+        self._joint_map = None if "joints" in self._decoders else manifest.joint_map
+
+    @classmethod
+    def from_files(cls, path: Path, num_threads: int = 1) -> "KeypointModel":
+        """Load `path` and the manifest beside it. Raises Failure: 66 when `path` is missing, else 78."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise Failure(f"no model {path}: give --model an existing .tflite file", Exit.MISSING_INPUT) from None
+        except OSError as error:
+            raise Failure(f"cannot read the model {path}: {error.strerror}", Exit.BAD_CONFIG) from None
+        if content[4:8] != b"TFL3":
+            raise Failure(f"{path} is not a .tflite model: convert-run writes one", Exit.BAD_CONFIG)
+        manifest = read_manifest(path.with_suffix(".json"))
+        if _release(manifest.requires_software) > _release(__version__):
+            raise Failure(
+                f"model {path} requires version {manifest.requires_software} of this software, "
+                f"this is {__version__}: update it",
+                Exit.BAD_CONFIG,
+            )
+        if (sha256 := hashlib.sha256(content).hexdigest()) != manifest.model_sha256:
+            raise Failure(
+                f"model {path} has SHA-256 {sha256[:12]}, its manifest says {manifest.model_sha256[:12]}: "
+                "copy both files of one conversion",
+                Exit.BAD_CONFIG,
+            )
+        try:
+            return cls(Interpreter(content, num_threads), manifest)
+        except ValueError as error:
+            raise Failure(
+                f"model {path}: {error}: convert it again with this version's convert-run", Exit.BAD_CONFIG
+            ) from None
+
+    def predict(self, model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
+        """model_input (rows, cols) in 0..1 -> `keypoints` (K of them, perhaps none) and `joints` (14)."""
+        quantisation = self.manifest.input
+        q = np.rint(model_input / quantisation.scale) + quantisation.zero_point
+        logits = self._interpreter.invoke(np.clip(q, -128, 127).astype(np.int8)[None, :, :, None])
+        found = {name: decode(logits[self._index[name]][0], model_input) for name, decode in self._decoders.items()}
+        if self._joint_map:
+            found["joints"] = _mapped(found["keypoints"], self._joint_map)
+        found.setdefault("keypoints", NO_KEYPOINTS)
+        return {str(name): points for name, points in found.items()}
+
+    def confidences(self, found: dict[str, Keypoints]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Confidence 0..1 of the keypoints (K,) and of the joints (14,) that `predict` found."""
+        constants = self.manifest.confidence
+        return (
+            confidence(found["keypoints"].spread_cm, constants.keypoints_half_cm),
+            confidence(found["joints"].spread_cm, constants.joints_half_cm),
+        )
+
+    def posture(self, found: dict[str, Keypoints]) -> str | None:
+        """The most likely class of the manifest's posture head, None where it has none."""
+        head = self.manifest.posture
+        if head is None:
+            return None
+        scores = _features(found["keypoints"]) @ np.asarray(head.weights, np.float32) + np.asarray(head.bias)
+        return head.classes[int(np.argmax(scores))]
+
+
+NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+def _features(points: Keypoints) -> NDArray[np.float32]:
+    """(3K,): x_norm, y_norm, value of each keypoint, as the manifest's linear heads take them."""
+    return np.column_stack([points.xy_norm, points.value]).ravel()
+
+
+def _mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
+    """Joints by the linear map; a joint is as sure as the keypoints that move it, weighted by how much they do."""
+    weights = np.asarray(joint_map.weights, np.float32)
+    xy_norm = (_features(points) @ weights + np.asarray(joint_map.bias, np.float32)).reshape(len(JOINTS), 2)
+    pull = np.abs(weights).reshape(len(points.value), 3, len(JOINTS), 2)[:, :2].sum((1, 3))
+    share = pull / np.maximum(pull.sum(0), np.finfo(np.float32).tiny)
+    return Keypoints(xy_norm, points.value @ share, points.spread_cm @ share)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", version)
+    if not match:
+        raise Failure(f"manifest: requires_software {version!r} is not a version such as 0.1.0", Exit.BAD_CONFIG)
+    return tuple(int(part) for part in match[0].split("."))
+
+
+def _disagreements(interpreter: Interpreter, manifest: Manifest) -> Iterator[str]:
+    """Each thing in which the graph's tensors and the manifest differ, in words."""
+    inputs, outputs = interpreter.inputs, interpreter.outputs
+    if len(inputs) != 1:
+        yield f"the graph has {len(inputs)} inputs, not 1"
+    if len(outputs) != len(manifest.outputs):
+        yield f"the graph has {len(outputs)} outputs, the manifest {len(manifest.outputs)}"
+    if sorted(o.index for o in manifest.outputs) != list(range(len(outputs))):
+        yield "the manifest's output indices are not each of the graph's outputs once"
+    if len({o.name for o in manifest.outputs}) != len(manifest.outputs):
+        yield "the manifest names an output twice"
+    yield from _tensor_disagreements("input", inputs[0], (1, manifest.rows, manifest.cols, 1), manifest.input)
+    for output in manifest.outputs:
+        shape = (1, output.rows, output.cols, output.k)
+        yield from _tensor_disagreements(f"output {output.name}", outputs[output.index], shape, output)
+        if manifest.rows % output.rows or manifest.cols % output.cols:
+            yield f"output {output.name} has {output.rows} x {output.cols} cells, no divisor of the input's grid"
+    keypoints = manifest.output("keypoints")
+    n_features = 3 * keypoints.k if keypoints else 0
+    if manifest.output("joints") is None:
+        if manifest.joint_map is None or not keypoints:
+            yield "the manifest has neither an output joints nor keypoints with a joint_map"
+        else:
+            yield from _head_disagreements("joint_map", manifest.joint_map, n_features, 2 * len(JOINTS))
+    if manifest.posture:
+        yield from _head_disagreements("posture", manifest.posture, n_features, len(manifest.posture.classes))
+
+
+def _tensor_disagreements(
+    what: str, tensor: Tensor, shape: tuple[int, ...], says: Input | Output
+) -> Iterator[str]:
+    if tensor.shape != shape:
+        yield f"{what} has shape {tensor.shape}, the manifest says {shape}"
+    if tensor.dtype != "int8":
+        yield f"{what} is {tensor.dtype}, not int8"
+    if abs(tensor.scale - says.scale) > RELATIVE_TOLERANCE * says.scale:
+        yield f"{what} has scale {tensor.scale:.7g}, the manifest says {says.scale:.7g}"
+    if tensor.zero_point != says.zero_point:
+        yield f"{what} has zero point {tensor.zero_point}, the manifest says {says.zero_point}"
+
+
+def _head_disagreements(what: str, head: JointMap | Posture, n_features: int, n_outputs: int) -> Iterator[str]:
+    widths = {len(row) for row in head.weights} | {len(head.bias)}
+    if len(head.weights) != n_features or widths != {n_outputs}:
+        yield f"the manifest's {what} is not a matrix of {n_features} x {n_outputs} with its bias"

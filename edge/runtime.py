@@ -1,0 +1,72 @@
+"""One small adapter over the TFLite interpreters, so that nothing else knows which one is installed."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.errors import Exit, Failure
+
+RUNTIMES = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+    ("tensorflow", "tensorflow.lite"),
+)
+"""(distribution, module that holds Interpreter), best first: only the first hands int8 to XNNPACK on the Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Shape, type and quantisation (real = scale * (int8 - zero_point)) of one input or output."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+class Interpreter:
+    """One loaded model. Raises ValueError when `model` is no valid TFLite flatbuffer."""
+
+    def __init__(self, model: bytes, num_threads: int = 1) -> None:
+        self.runtime, interpreter_class = _installed()
+        self._tflite = interpreter_class(model_content=model, num_threads=num_threads)
+        self.inputs = _tensors(self._tflite.get_input_details())
+        self.outputs = _tensors(self._tflite.get_output_details())
+        self._output_index = [int(d["index"]) for d in self._tflite.get_output_details()]
+        self._allocated = False
+
+    def invoke(self, values: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+        """int8 array in the shape of the first input -> one int8 array for each output."""
+        if not self._allocated:
+            self._tflite.allocate_tensors()
+            self._allocated = True
+        self._tflite.set_tensor(self._tflite.get_input_details()[0]["index"], values)
+        self._tflite.invoke()
+        return [self._tflite.get_tensor(index) for index in self._output_index]
+
+
+def _installed() -> tuple[str, Any]:
+    for distribution, module in RUNTIMES:
+        try:
+            interpreter_class = importlib.import_module(module).Interpreter
+        except ModuleNotFoundError:
+            continue
+        return f"{distribution} {version(distribution)}", interpreter_class
+    raise Failure("no TFLite interpreter is installed: pip install ai-edge-litert", Exit.BAD_CONFIG)
+
+
+def _tensors(details: Sequence[dict[str, Any]]) -> list[Tensor]:
+    return [
+        Tensor(
+            tuple(int(n) for n in d["shape"]),
+            np.dtype(d["dtype"]).name,
+            float(d["quantization"][0]),
+            int(d["quantization"][1]),
+        )
+        for d in details
+    ]

@@ -1,0 +1,90 @@
+"""Random changes of model inputs, and what they do to points."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import MIRRORED
+from train.config import Augmentation
+
+
+class Similarity(NamedTuple):
+    """One transform a sample: xy_cm -> matrix @ xy_cm + shift_cm, about the centre of the map."""
+
+    matrix: Tensor
+    """(B, 2, 2)."""
+    shift_cm: Tensor
+    """(B, 2)."""
+    mirrored: Tensor
+    """(B,) bool."""
+    grid: Grid
+
+    @property
+    def _size_cm(self) -> Tensor:
+        return torch.tensor([self.grid.width_cm, self.grid.height_cm])
+
+    def points_norm(self, xy_norm: Tensor) -> Tensor:
+        """Where points (B, K, 2) go."""
+        centred_cm = (xy_norm - 0.5) * self._size_cm
+        moved_cm = centred_cm @ self.matrix.transpose(1, 2) + self.shift_cm[:, None]
+        return moved_cm / self._size_cm + 0.5
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The transformed maps (B, 1, H, W); no pressure comes in from outside."""
+        half_cm = self._size_cm / 2
+        inverse = torch.linalg.inv(self.matrix)
+        offset_cm = -(inverse @ self.shift_cm[..., None])[..., 0]
+        theta = torch.cat([inverse * half_cm / half_cm[:, None], (offset_cm / half_cm)[..., None]], -1)
+        sampling = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, sampling, align_corners=False)
+
+    def joints_norm(self, joints: Tensor) -> Tensor:
+        """Where joints (B, 14, 2 or 3) go; in a mirrored body left is right."""
+        swapped = torch.where(self.mirrored[:, None, None], joints[:, list(MIRRORED)], joints)
+        return torch.cat([self.points_norm(swapped[..., :2]), swapped[..., 2:]], -1)
+
+
+def random_similarity(count: int, size: Augmentation, grid: Grid, random: torch.Generator) -> Similarity:
+    """Mirror, rotation, scale and shift within `size`."""
+
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count, generator=random) * 2 - 1) * limit
+
+    angle, scale = uniform(math.radians(size.rotation_deg)), 1 + uniform(size.scale)
+    cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
+    mirrored = torch.rand(count, generator=random) < size.mirror
+    sign = torch.where(mirrored, -1.0, 1.0)
+    matrix = torch.stack([torch.stack([cos * sign, -sin], -1), torch.stack([sin * sign, cos], -1)], -2)
+    aspect = torch.tensor([grid.width_cm / grid.height_cm, 1.0])
+    shift_cm = torch.stack([uniform(size.shift_cm), uniform(size.shift_cm)], -1) * aspect
+    return Similarity(matrix, shift_cm, mirrored, grid)
+
+
+def distort(x: Tensor, size: Augmentation, random: torch.Generator) -> Tensor:
+    """What other sensors do to the same pressure: bent curve, crosstalk, noise, dead taxels and lines."""
+    count, _, rows, cols = x.shape
+
+    def chance(probability: float, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=random) < probability
+
+    exponent = torch.exp((torch.rand(count, 1, 1, 1, generator=random) * 2 - 1) * size.gamma)
+    x = x.clamp_min(0) ** exponent
+    weight = torch.where(chance(size.blur, count, 1, 1, 1), torch.rand(count, 1, 1, 1, generator=random), 0.0)
+    x = x + weight * (F.avg_pool2d(x, 3, 1, 1) - x)
+    x = x * (1 + 0.15 * (torch.rand(count, 1, 1, 1, generator=random) * 2 - 1))
+    level = size.noise * torch.rand(count, 1, 1, 1, generator=random)
+    x = x + level * torch.randn(x.shape, generator=random)
+    dead = chance(size.dropped_taxels, *x.shape)
+    line = chance(size.dropped_lines, count)
+    dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(rows, count, random)[:, None, :, None]
+    dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(cols, count, random)[:, None, None, :]
+    return x.masked_fill(dead, 0).clamp(0, 1)
+
+
+def _one_of(length: int, count: int, random: torch.Generator) -> Tensor:
+    """(count, length) bool with one True a row."""
+    return F.one_hot(torch.randint(length, (count,), generator=random), length).bool()

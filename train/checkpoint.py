@@ -1,0 +1,95 @@
+"""Checkpoints that describe themselves: configuration, provenance and fitted heads travel with the weights."""
+
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edge.manifest import JointMap, Posture, Training
+from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.geometry import Grid
+from train.config import TrainConfig
+from train.encoder import Encoder
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """A run's state after `step` steps; the encoder alone when `rest` and `optimizer` are None."""
+
+    config: TrainConfig
+    training: Training
+    step: int
+    encoder: dict[str, Tensor]
+    rest: dict[str, Tensor] | None = None
+    optimizer: dict[str, Any] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    joint_map: JointMap | None = None
+    posture: Posture | None = None
+
+    @property
+    def grid(self) -> Grid:
+        c = self.config
+        return Grid(c.rows, c.cols, c.pitch_cm, c.pitch_cm)
+
+    def build_encoder(self) -> Encoder:
+        """The float encoder, ready to infer."""
+        encoder = Encoder(self.config.encoder)
+        encoder.load_state_dict(self.encoder)
+        return encoder.eval()
+
+    def encoder_only(self) -> "Checkpoint":
+        return Checkpoint(
+            self.config, self.training, self.step, self.encoder, joint_map=self.joint_map, posture=self.posture
+        )
+
+    def save(self, path: Path) -> None:
+        """Whole or not at all: a crash while writing leaves the previous file."""
+        content = {
+            "format": FORMAT,
+            "config": self.config.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "step": self.step,
+            "encoder": self.encoder,
+            "rest": self.rest,
+            "optimizer": self.optimizer,
+            "history": self.history,
+            "joint_map": self.joint_map and self.joint_map.model_dump(mode="json"),
+            "posture": self.posture and self.posture.model_dump(mode="json"),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises Failure (66) when there is none, (78) when the file is not one of ours."""
+    if not path.is_file():
+        raise Failure(f"no checkpoint {path}: train-run writes one into its --out folder", Exit.MISSING_INPUT)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["format"] != FORMAT:
+            raise Failure(f"checkpoint {path} has format {content['format']}, not {FORMAT}", Exit.BAD_CONFIG)
+        return Checkpoint(
+            TrainConfig.model_validate(content["config"]),
+            Training.model_validate(content["training"]),
+            content["step"],
+            content["encoder"],
+            content["rest"],
+            content["optimizer"],
+            content["history"],
+            content["joint_map"] and JointMap.model_validate(content["joint_map"]),
+            content["posture"] and Posture.model_validate(content["posture"]),
+        )
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise Failure(f"{path} is not a checkpoint of train-run ({reason})", Exit.BAD_CONFIG) from None

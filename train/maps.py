@@ -1,0 +1,83 @@
+"""Pressure maps in memory: what every reader delivers and every trainer, fitter and scorer takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.manifest import Preprocessing
+from edge.preprocess import Preprocessor
+from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import JOINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Frames that show the same person in the same posture: near copies of one another, one label for all."""
+
+    name: str
+    """Unique, e.g. `pmd-i/S13/4`."""
+    person: str
+    """Unique over all data sets, e.g. `pmd:13`: what splits are made by."""
+    posture: str = ""
+    """supine, right, left or empty where unknown."""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """N canonical frames of one grid in G groups."""
+
+    pressure: NDArray[np.float32]
+    """(N, rows, cols) in the source's own unit."""
+    grid: Grid
+    groups: Sequence[Group]
+    group_index: NDArray[np.int64]
+    """(N,) which group a frame belongs to."""
+    joints: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, len(JOINTS), 3), np.float32))
+    """(G, 14, 3): x_cm, y_cm from the mat's top left corner and visibility 0-2; all zero where not annotated."""
+
+    def __post_init__(self) -> None:
+        if not len(self.joints):
+            object.__setattr__(self, "joints", np.zeros((len(self.groups), len(JOINTS), 3), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.pressure)
+
+    @property
+    def people(self) -> list[str]:
+        return sorted({g.person for g in self.groups})
+
+    def medians(self) -> Self:
+        """One frame a group: the median over its frames."""
+        maps = [np.median(self.pressure[self.group_index == g], 0) for g in range(len(self.groups))]
+        return type(self)(np.stack(maps), self.grid, self.groups, np.arange(len(self.groups)), self.joints)
+
+    def of_groups(self, keep: Sequence[int]) -> Self:
+        """The frames of the groups `keep`, in that order of groups."""
+        new_index = {old: new for new, old in enumerate(keep)}
+        chosen = np.flatnonzero(np.isin(self.group_index, list(keep)))
+        return type(self)(
+            self.pressure[chosen],
+            self.grid,
+            [self.groups[g] for g in keep],
+            np.array([new_index[int(g)] for g in self.group_index[chosen]], np.int64),
+            self.joints[list(keep)],
+        )
+
+    def labelled(self) -> Self:
+        """Only the groups with at least one annotated joint."""
+        return self.of_groups([g for g in range(len(self.groups)) if self.joints[g, :, 2].any()])
+
+    def model_inputs(self, model: Grid, constants: Preprocessing) -> NDArray[np.float32]:
+        """(N, model rows, model cols) in 0..1."""
+        preprocessor = Preprocessor(self.grid, model, constants)
+        blocks = [preprocessor(self.pressure[i : i + 256]) for i in range(0, len(self), 256)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, model.rows, model.cols), np.float32)
+
+    def joints_norm(self, model: Grid, constants: Preprocessing) -> NDArray[np.float32]:
+        """(G, 14, 3): joints in the model's 0..1 coordinates, visibility unchanged."""
+        preprocessor = Preprocessor(self.grid, model, constants)
+        xy_norm = preprocessor.model_norm(self.joints[..., :2])
+        return np.concatenate([xy_norm, self.joints[..., 2:]], -1).astype(np.float32)

@@ -1,0 +1,142 @@
+"""Fuser and Decoder: keypoints -> the pressure map again. Only training needs them (SPMKD sections III-B and III-C)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge.manifest import Strict
+from train.encoder import Encoder, EncoderConfig, HeatMaps, Points, soft_argmax
+
+SHRINK = 4
+"""The decoder's first plane is this much smaller than the map, on each side."""
+
+
+class RebuildConfig(Strict):
+    """What the Fuser and the Decoder are made of; each switch is an ablation."""
+
+    widths: tuple[int, int, int] = (16, 32, 16)
+    """Channels at a quarter, half and full resolution."""
+    dilations: tuple[int, ...] = (1, 3, 5)
+    exchange: bool = True
+    rendering: bool = True
+    """Also hand the points to the decoder as Gaussians where they lie (ours, not the paper's)."""
+    rendering_sigma_cells: float = 1.5
+
+
+class Fuser(nn.Module):
+    """Expands the positive vectors (3K -> CK) and joins the feature vectors (CK), so that they weigh the same."""
+
+    def __init__(self, keypoints: int, channels: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(3 * keypoints, channels * keypoints)
+
+    def forward(self, points: Points) -> Tensor:
+        """Points -> (B, 2CK)."""
+        positive = torch.cat([points.value[..., None], points.xy_norm], -1).flatten(1)
+        return torch.cat([self.expand(positive), points.features.flatten(1)], 1)
+
+
+class Expansion(nn.Module):
+    """Parallel 3x3 convolutions with different dilations, summed, then upsampled twofold."""
+
+    def __init__(self, cin: int, cout: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(cin, cout, 3, padding=d, dilation=d, bias=False) for d in dilations)
+        self.norm = nn.BatchNorm2d(cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm(torch.stack([branch(x) for branch in self.branches]).sum(0)))
+        return F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Exchange(nn.Module):
+    """Every scale receives every other scale, resized."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.routes = nn.ModuleList(
+            nn.ModuleList(nn.Identity() if i == j else nn.Conv2d(widths[j], widths[i], 1) for j in range(len(widths)))
+            for i in range(len(widths))
+        )
+
+    def forward(self, scales: list[Tensor]) -> list[Tensor]:
+        received = []
+        for own, routes in zip(scales, self.routes, strict=True):
+            parts = [_resized(route(s), own) for route, s in zip(routes, scales, strict=True)]  # type: ignore[arg-type]
+            received.append(F.relu(torch.stack(parts).sum(0)))
+        return received
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    if x.shape[-1] > like.shape[-1]:
+        return F.adaptive_avg_pool2d(x, like.shape[-2:])
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class RebuildNet(nn.Module):
+    """A small plane, expanded twice; after each expansion all scales exchange what they know."""
+
+    def __init__(self, config: RebuildConfig, rendered: int) -> None:
+        super().__init__()
+        low, mid, full = config.widths
+        self.expand_mid = Expansion(low, mid, config.dilations)
+        self.expand_full = Expansion(mid, full, config.dilations)
+        self.rendered_to_mid = nn.Conv2d(rendered, mid, 3, padding=1) if rendered else None
+        self.exchange_two = Exchange((low, mid)) if config.exchange else None
+        self.exchange_three = Exchange((low, mid, full)) if config.exchange else None
+
+    def forward(self, plane: Tensor, rendered: Tensor | None) -> Tensor:
+        """plane (B, widths[0], H/4, W/4), rendered (B, 2K, H/2, W/2) -> (B, widths[2], H, W)."""
+        low, mid = plane, self.expand_mid(plane)
+        if self.rendered_to_mid is not None:
+            mid = mid + F.relu(self.rendered_to_mid(rendered))
+        if self.exchange_two is not None:
+            low, mid = self.exchange_two([low, mid])
+        full = self.expand_full(mid)
+        if self.exchange_three is not None:
+            low, mid, full = self.exchange_three([low, mid, full])
+        return full
+
+
+class EncoderFuserDecoder(nn.Module):
+    """The whole that is trained; `encoder` alone ships.
+
+    Heads are interchangeable (CRWT): `mask_head` says contact or not, `map_head` the pressure.
+    """
+
+    def __init__(self, rows: int, cols: int, encoder: EncoderConfig, rebuild: RebuildConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(encoder)
+        self.rebuild = rebuild
+        self.fuser = Fuser(encoder.keypoints, encoder.width)
+        self._plane = (rebuild.widths[0], rows // SHRINK, cols // SHRINK)
+        cells = rebuild.widths[0] * (rows // SHRINK) * (cols // SHRINK)
+        self.to_plane = nn.Linear(2 * encoder.width * encoder.keypoints, cells)
+        self.net = RebuildNet(rebuild, 2 * encoder.keypoints if rebuild.rendering else 0)
+        self.mask_head = nn.Conv2d(rebuild.widths[2], 2, 3, padding=1)
+        self.map_head = nn.Conv2d(rebuild.widths[2], 1, 3, padding=1)
+
+    def encode(self, x: Tensor) -> tuple[HeatMaps, Points]:
+        """(B, 1, H, W) -> heat maps and label-free points."""
+        maps = self.encoder(x)
+        return maps, soft_argmax(maps.keypoints, x, maps.features)
+
+    def decode(self, points: Points) -> Tensor:
+        """Points -> (B, C, H, W), for a head."""
+        plane = F.relu(self.to_plane(self.fuser(points))).unflatten(1, self._plane)
+        rendered = None
+        if self.rebuild.rendering:
+            _, rows, cols = self._plane
+            rendered = render(points, 2 * rows, 2 * cols, self.rebuild.rendering_sigma_cells)
+        return self.net(plane, rendered)
+
+
+def render(points: Points, rows: int, cols: int, sigma_cells: float) -> Tensor:
+    """Gaussians where the points lie, plain and weighted with their value: (B, 2K, rows, cols)."""
+    x, y = points.xy_norm[..., 0, None] * cols, points.xy_norm[..., 1, None] * rows
+    along_x = torch.exp(-((torch.arange(cols).to(x) + 0.5 - x) ** 2) / (2 * sigma_cells**2))
+    along_y = torch.exp(-((torch.arange(rows).to(y) + 0.5 - y) ** 2) / (2 * sigma_cells**2))
+    blobs = along_y[..., :, None] * along_x[..., None, :]
+    return torch.cat([blobs, blobs * points.value[..., None, None]], 1)
