@@ -1,5 +1,6 @@
 """Checkpoints that describe themselves: configuration, provenance and fitted heads travel with the weights."""
 
+import hashlib
 import os
 import pickle
 from dataclasses import dataclass, field
@@ -71,6 +72,10 @@ class Checkpoint:
         partial.replace(path)
 
 
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Raises Failure (66) when there is none, (78) when the file is not one of ours."""
     if not path.is_file():
@@ -91,5 +96,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["posture"] and Posture.model_validate(content["posture"]),
         )
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise Failure(f"{path} is not a checkpoint of train-run ({reason})", Exit.BAD_CONFIG) from None

@@ -70,14 +70,34 @@ class Maps:
         """Only the groups with at least one annotated joint."""
         return self.of_groups([g for g in range(len(self.groups)) if self.joints[g, :, 2].any()])
 
-    def model_inputs(self, model: Grid, constants: Preprocessing) -> NDArray[np.float32]:
-        """(N, model rows, model cols) in 0..1."""
+    def examples(self, model: Grid, constants: Preprocessing) -> "Examples":
+        """The same as the model sees it."""
         preprocessor = Preprocessor(self.grid, model, constants)
         blocks = [preprocessor(self.pressure[i : i + 256]) for i in range(0, len(self), 256)]
-        return np.concatenate(blocks) if blocks else np.zeros((0, model.rows, model.cols), np.float32)
-
-    def joints_norm(self, model: Grid, constants: Preprocessing) -> NDArray[np.float32]:
-        """(G, 14, 3): joints in the model's 0..1 coordinates, visibility unchanged."""
-        preprocessor = Preprocessor(self.grid, model, constants)
+        inputs = np.concatenate(blocks) if blocks else np.zeros((0, model.rows, model.cols), np.float32)
         xy_norm = preprocessor.model_norm(self.joints[..., :2])
-        return np.concatenate([xy_norm, self.joints[..., 2:]], -1).astype(np.float32)
+        joints_norm = np.concatenate([xy_norm, self.joints[..., 2:]], -1).astype(np.float32)
+        return Examples(inputs, self.groups, self.group_index, joints_norm)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Maps of any grids, all on the model's grid."""
+
+    inputs: NDArray[np.float32]
+    """(N, model rows, model cols) in 0..1."""
+    groups: Sequence[Group]
+    group_index: NDArray[np.int64]
+    """(N,) which group a map belongs to."""
+    joints_norm: NDArray[np.float32]
+    """(G, 14, 3): x, y in 0..1 of the model's grid and visibility."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+        offsets = np.cumsum([0, *(len(part.groups) for part in parts)])
+        return cls(
+            np.concatenate([part.inputs for part in parts]),
+            [group for part in parts for group in part.groups],
+            np.concatenate([part.group_index + o for part, o in zip(parts, offsets, strict=False)]),
+            np.concatenate([part.joints_norm for part in parts]),
+        )

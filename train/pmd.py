@@ -60,9 +60,7 @@ def read_pmd(
     wanted = present if subjects is None else list(subjects)
     missing = [s for s in wanted if s not in present]
     if missing:
-        raise Failure(
-            f"no subject {missing[0]} in {root}: it has {', '.join(map(str, present))}", Exit.MISSING_INPUT
-        )
+        raise Failure(f"no subject {missing[0]} in {root}: it has {', '.join(map(str, present))}", Exit.MISSING_INPUT)
     files = list(_files_i(root, wanted) if experiment == "i" else _files_ii(root, wanted, mat))
     grid, orientation = (GRID_I, ORIENTATION_I) if experiment == "i" else (GRID_II, ORIENTATION_II)
     frames = [orientation.to_canonical(_usable(_read_frames(path, grid))) for path, _ in files]

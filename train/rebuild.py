@@ -50,19 +50,20 @@ class Expansion(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Every scale receives every other scale, resized."""
+    """The scales named in `into` receive every other scale, resized; the others are not needed further on."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, widths: tuple[int, ...], into: tuple[int, ...]) -> None:
         super().__init__()
+        self.into = into
         self.routes = nn.ModuleList(
             nn.ModuleList(nn.Identity() if i == j else nn.Conv2d(widths[j], widths[i], 1) for j in range(len(widths)))
-            for i in range(len(widths))
+            for i in into
         )
 
     def forward(self, scales: list[Tensor]) -> list[Tensor]:
         received = []
-        for own, routes in zip(scales, self.routes, strict=True):
-            parts = [_resized(route(s), own) for route, s in zip(routes, scales, strict=True)]  # type: ignore[arg-type]
+        for i, routes in zip(self.into, self.routes, strict=True):
+            parts = [_resized(route(s), scales[i]) for route, s in zip(routes, scales, strict=True)]  # type: ignore[arg-type]
             received.append(F.relu(torch.stack(parts).sum(0)))
         return received
 
@@ -84,8 +85,8 @@ class RebuildNet(nn.Module):
         self.expand_mid = Expansion(low, mid, config.dilations)
         self.expand_full = Expansion(mid, full, config.dilations)
         self.rendered_to_mid = nn.Conv2d(rendered, mid, 3, padding=1) if rendered else None
-        self.exchange_two = Exchange((low, mid)) if config.exchange else None
-        self.exchange_three = Exchange((low, mid, full)) if config.exchange else None
+        self.exchange_two = Exchange((low, mid), into=(0, 1)) if config.exchange else None
+        self.exchange_three = Exchange((low, mid, full), into=(2,)) if config.exchange else None
 
     def forward(self, plane: Tensor, rendered: Tensor | None) -> Tensor:
         """plane (B, widths[0], H/4, W/4), rendered (B, 2K, H/2, W/2) -> (B, widths[2], H, W)."""
@@ -96,7 +97,7 @@ class RebuildNet(nn.Module):
             low, mid = self.exchange_two([low, mid])
         full = self.expand_full(mid)
         if self.exchange_three is not None:
-            low, mid, full = self.exchange_three([low, mid, full])
+            (full,) = self.exchange_three([low, mid, full])
         return full
 
 

@@ -1,0 +1,60 @@
+"""Maps and Examples: grouping, medians, the model's view."""
+
+import numpy as np
+
+from edge.manifest import Preprocessing
+from firmware_bridge.geometry import Grid
+from train.maps import Examples, Group, Maps
+
+MODEL = Grid(64, 32, 2.54, 2.54)
+
+
+def some_maps(grid: Grid = MODEL) -> Maps:
+    """Three groups of two people; 2, 3 and 1 frames; the middle group is annotated."""
+    random = np.random.default_rng(0)
+    groups = [Group("a/1", "a", "left"), Group("a/2", "a", "right"), Group("b/1", "b", "left")]
+    joints = np.zeros((3, 14, 3), np.float32)
+    joints[1] = [grid.width_cm / 4, grid.height_cm / 2, 2]
+    pressure = random.gamma(1, 50, (6, grid.rows, grid.cols)).astype(np.float32)
+    return Maps(pressure, grid, groups, np.array([0, 0, 1, 1, 1, 2]), joints)
+
+
+def test_medians_have_one_frame_a_group() -> None:
+    maps = some_maps()
+    medians = maps.medians()
+    assert len(medians) == 3
+    np.testing.assert_array_equal(medians.pressure[1], np.median(maps.pressure[2:5], 0))
+
+
+def test_choosing_groups_keeps_frames_joints_and_order() -> None:
+    maps = some_maps()
+    chosen = maps.of_groups([2, 1])
+    assert [g.name for g in chosen.groups] == ["b/1", "a/2"]
+    np.testing.assert_array_equal(chosen.group_index, [1, 1, 1, 0])
+    np.testing.assert_array_equal(chosen.pressure, maps.pressure[2:])
+    assert chosen.joints[1].any()
+    assert not chosen.joints[0].any()
+
+
+def test_labelled_keeps_only_annotated_groups() -> None:
+    assert [g.name for g in some_maps().labelled().groups] == ["a/2"]
+
+
+def test_joints_of_another_grid_land_on_the_model_where_they_are_in_centimetres() -> None:
+    narrow = Grid(64, 27, 2.87, 2.54)
+    examples = some_maps(narrow).examples(MODEL, Preprocessing())
+    expected = (narrow.width_cm / 4 - narrow.width_cm / 2) / MODEL.width_cm + 0.5
+    np.testing.assert_allclose(examples.joints_norm[1, :, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(examples.joints_norm[1, :, 1], 0.5, atol=1e-6)
+    assert examples.inputs.shape == (6, 64, 32)
+
+
+def test_examples_of_different_mats_join() -> None:
+    parts = [
+        some_maps().examples(MODEL, Preprocessing()),
+        some_maps(Grid(60, 30, 3, 3)).examples(MODEL, Preprocessing()),
+    ]
+    joined = Examples.joined(parts)
+    assert len(joined.inputs) == 12
+    np.testing.assert_array_equal(joined.group_index, [0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 5])
+    assert len(joined.groups) == len(joined.joints_norm) == 6

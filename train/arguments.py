@@ -1,0 +1,50 @@
+"""Command-line arguments that the commands of train and convert share."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from train.maps import Maps
+from train.pmd import read_pmd
+
+
+def subject_list(text: str) -> list[int]:
+    """`1-3,13` -> [1, 2, 3, 13]."""
+    subjects: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        try:
+            subjects += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of subjects such as 1-3,13") from None
+    if len(set(subjects)) != len(subjects):
+        raise argparse.ArgumentTypeError(f"{text!r} names a subject twice")
+    return subjects
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """--data, --experiment, --mat, --subjects, --joints."""
+    group = parser.add_argument_group("real pressure maps")
+    group.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        required=required,
+        help="folder that holds experiment-i/ or experiment-ii/ of pmd (https://physionet.org/content/pmd/1.0.0/)",
+    )
+    group.add_argument(
+        "--experiment", choices=["i", "ii"], default="i", help="which of pmd's experiments (%(default)s)"
+    )
+    group.add_argument("--mat", choices=["sponge", "air"], default="sponge", help="Experiment II's mat (%(default)s)")
+    group.add_argument("--subjects", type=subject_list, metavar="LIST", help="such as 1-3,13 (default: all there are)")
+    group.add_argument("--joints", type=Path, metavar="FILE", help="annotated joints, as in data/pmd-joints")
+
+
+def read_data(args: argparse.Namespace) -> Maps:
+    """The maps that the arguments of `add_data_arguments` name."""
+    return read_pmd(args.data, args.subjects, experiment=args.experiment, mat=args.mat, joints=args.joints)
+
+
+def command_line(program: str, argv: Sequence[str]) -> str:
+    """The command as one line for provenance, without the folders above file names."""
+    return " ".join([program, *(Path(a).name if "/" in a else a for a in argv)])

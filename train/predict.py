@@ -1,0 +1,41 @@
+"""The float model behind the same interface as edge's int8 model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge.keypoints import HeatmapDecoder, Keypoints
+from edge.manifest import Output
+from train.checkpoint import Checkpoint
+
+BATCH = 64
+
+
+class FloatModel:
+    """PyTorch's answer to model inputs, decoded by edge's own soft-argmax."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.encoder = checkpoint.build_encoder()
+
+    def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
+        """(N, rows, cols) in 0..1 -> keypoints and joints of each map."""
+        found: dict[str, list[Keypoints]] = {"keypoints": [], "joints": []}
+        for begin in range(0, len(model_inputs), BATCH):
+            inputs = model_inputs[begin : begin + BATCH]
+            with torch.inference_mode():
+                maps = self.encoder(torch.from_numpy(inputs)[:, None])
+            for name in found:
+                logits = getattr(maps, name).permute(0, 2, 3, 1).numpy()
+                decoder = self._decoder(name, logits.shape[1:])
+                found[name] += [decoder.from_float(one, x) for one, x in zip(logits, inputs, strict=True)]
+        return found
+
+    def _decoder(self, name: str, shape: Sequence[int]) -> HeatmapDecoder:
+        rows, cols, k = shape
+        output = Output.model_validate(
+            {"name": name, "index": 0, "rows": rows, "cols": cols, "k": k, "scale": 1.0, "zero_point": 0}
+        )
+        return HeatmapDecoder(output, self.checkpoint.grid)

@@ -1,0 +1,173 @@
+"""train-run: self-supervised training, optionally with a few annotated maps for the joint output."""
+
+import argparse
+import csv
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from edge.manifest import Training
+from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.geometry import Grid
+from train.arguments import add_data_arguments, command_line, read_data
+from train.checkpoint import Checkpoint, load_checkpoint
+from train.config import TrainConfig
+from train.cost import multiply_accumulates, parameters
+from train.crwt import Crwt
+from train.linear import features, fit_joint_map, fit_posture
+from train.maps import Examples, Maps
+from train.pmd import ATTRIBUTION
+from train.predict import FloatModel
+from train.recordings import read_recordings
+from train.sampling import TrainingSet
+from train.simulated import FIRST_TRAINING_SEED, read_simulated
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    torch.set_num_threads(args.threads)
+    config = TrainConfig.model_validate(
+        {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
+    )
+    if args.label_free:
+        config = config.model_copy(update={"weights": config.weights.model_copy(update={"joints": 0.0})})
+    console = Console(stderr=True)
+    path = args.out / CHECKPOINT
+    earlier = load_checkpoint(path) if path.exists() else None
+    if earlier and earlier.config != config:
+        raise Failure(
+            f"{path} was trained with other settings: choose another --out, or delete it to start again", Exit.USAGE
+        )
+    grid = Grid(config.rows, config.cols, config.pitch_cm, config.pitch_cm)
+    real = _real_maps(args)
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + config.simulated_people)
+    if not real and not seeds:
+        raise Failure("nothing to train on: give --data, --recordings or --simulated-people", Exit.USAGE)
+    console.print("reading maps ...")
+    simulated = read_simulated(seeds, grid).examples(grid, config.preprocessing) if seeds else None
+    examples = Examples.joined([m.examples(grid, config.preprocessing) for m in real]) if real else None
+    training = _provenance(args, config, real)
+    if earlier and earlier.training.people != training.people:
+        raise Failure(f"{path} was trained on other people: choose another --out", Exit.USAGE)
+    run = Crwt(config, grid)
+    history: list[dict[str, float]] = []
+    if earlier:
+        run.restore(earlier)
+        history = earlier.history
+        console.print(f"resuming {path} at step {run.step} of {config.steps}")
+    cost = multiply_accumulates(run.net.encoder, config.rows, config.cols)
+    console.print(f"encoder: {parameters(run.net.encoder):,} parameters, {cost / 1e6:.1f} M MAC")
+    _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
+    checkpoint = run.checkpoint(training, history)
+    _fit_heads(checkpoint, real)
+    checkpoint.save(path)
+    _write_history(args.out / "losses.csv", history)
+    console.print(f"wrote {path} ({config.steps} steps)")
+    return Exit.OK
+
+
+def _train(
+    run: Crwt,
+    data: TrainingSet,
+    path: Path,
+    training: Training,
+    history: list[dict[str, float]],
+    every: int,
+    console: Console,
+) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, refresh_per_second=2) as bar:
+        task = bar.add_task("contact", total=run.config.steps, completed=run.step)
+        try:
+            for losses in run.run(data):
+                history.append({"step": run.step, **losses})
+                stage = "contact" if run.in_mask_stage else "map"
+                bar.update(task, completed=run.step, description=f"{stage}, loss {losses['loss']:.3f}")
+                if run.step % every == 0:
+                    run.checkpoint(training, history).save(path)
+        except KeyboardInterrupt:
+            run.checkpoint(training, history).save(path)
+            raise Failure(f"stopped at step {run.step}; the same command goes on from {path}", Exit.OK) from None
+
+
+def _real_maps(args: argparse.Namespace) -> list[Maps]:
+    return ([read_data(args)] if args.data else []) + (read_recordings(args.recordings) if args.recordings else [])
+
+
+def _fit_heads(checkpoint: Checkpoint, real: list[Maps]) -> None:
+    """Joint map and posture head from the labelled training maps; none without labels."""
+    if not real:
+        return
+    config = checkpoint.config
+    medians = Examples.joined([m.medians().examples(checkpoint.grid, config.preprocessing) for m in real])
+    x = features(FloatModel(checkpoint).predict(medians.inputs)["keypoints"])
+    labelled = np.flatnonzero(medians.joints_norm[..., 2].any(1))
+    if len(labelled):
+        people = [medians.groups[g].person for g in labelled]
+        checkpoint.joint_map = fit_joint_map(x[labelled], people, medians.joints_norm[labelled])
+    postures = [group.posture for group in medians.groups]
+    if len(set(postures) - {""}) > 1:
+        checkpoint.posture = fit_posture(x, postures)
+
+
+def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps]) -> Training:
+    labelled = {p for m in real for p in m.labelled().people} if config.weights.joints else set()
+    last = FIRST_TRAINING_SEED + config.simulated_people - 1
+    return Training(
+        data=[ATTRIBUTION] if args.data else [],
+        people=sorted({p for m in real for p in m.people}),
+        labelled_people=sorted(labelled),
+        simulated_seeds=f"{FIRST_TRAINING_SEED}-{last}" if config.simulated_people else "",
+        steps=config.steps,
+        command=command_line("train-run", sys.argv[1:]),
+        software=version("spmkd"),
+    )
+
+
+def _write_history(path: Path, history: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in history for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train-run", description=__doc__)
+    add_data_arguments(parser, required=False)
+    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files or folders of them")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"
+    )
+    parser.add_argument("--label-free", action="store_true", help="let no joint label reach the model")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
+    parser.add_argument("--every", type=int, default=200, metavar="STEPS", help="between checkpoints (%(default)s)")
+    defaults = TrainConfig()
+    for name, meaning in {
+        "steps_mask": "steps of stage 1, contact or not",
+        "steps_map": "steps of stage 2, the map itself",
+        "batch": "maps in a step",
+        "simulated_people": "simulated people to train on; 0 for none",
+        "seed": "of weights, batches and augmentation",
+    }.items():
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=int, metavar="N", help=f"{meaning} ({getattr(defaults, name)})")
+    return parser
+
+
+def cli() -> None:
+    sys.exit(run_command("train-run", main))

@@ -1,0 +1,43 @@
+"""Batches: real groups and simulated people in a fixed share, every group equally often."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.maps import Examples
+
+
+class Batch(NamedTuple):
+    inputs: Tensor
+    """(B, 1, H, W) model inputs."""
+    joints: Tensor
+    """(B, 14, 3): x_norm, y_norm, visibility; all zero where not annotated."""
+
+
+class TrainingSet:
+    """All training maps; every group is drawn equally often, whatever its number of frames."""
+
+    def __init__(self, real: Examples | None, simulated: Examples | None) -> None:
+        self._pools = [_Pool(examples) for examples in (real, simulated) if examples is not None]
+        self._has_both = len(self._pools) == 2
+
+    def batch(self, size: int, simulated_share: float, random: np.random.Generator) -> Batch:
+        count_simulated = round(size * simulated_share) if self._has_both else 0
+        counts = [size - count_simulated, count_simulated]
+        parts = [pool.draw(n, random) for pool, n in zip(self._pools, counts, strict=False)]
+        inputs, joints = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return Batch(torch.from_numpy(inputs)[:, None], torch.from_numpy(joints))
+
+
+class _Pool:
+    def __init__(self, examples: Examples) -> None:
+        self._inputs, self._joints = examples.inputs, examples.joints_norm
+        self._frames = [np.flatnonzero(examples.group_index == g) for g in range(len(examples.groups))]
+
+    def draw(self, count: int, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        groups = random.integers(len(self._frames), size=count)
+        frames = [int(random.choice(self._frames[g])) for g in groups]
+        return self._inputs[frames], self._joints[groups]
