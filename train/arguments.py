@@ -12,9 +12,9 @@ def subject_list(text: str) -> list[int]:
     """`1-3,13` -> [1, 2, 3, 13]."""
     subjects: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
+        first, dash, last = part.partition("-")
         try:
-            subjects += range(int(first), int(last or first) + 1)
+            subjects += range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is no list of subjects such as 1-3,13") from None
     if len(set(subjects)) != len(subjects):

@@ -15,7 +15,7 @@ def multiply_accumulates(module: nn.Module, rows: int, cols: int) -> int:
 
     def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
         nonlocal total
-        total += output[0].numel() * layer.weight[0].numel()  # type: ignore[union-attr, operator, index]
+        total += output[0].numel() * layer.weight[0].numel()  # type: ignore[index]
 
     hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Conv2d)]
     hooks += [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Linear)]

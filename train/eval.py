@@ -4,11 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge.score import Score, joint_errors_cm
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,7 @@ from edge.keypoints import Keypoints
 from edge.manifest import JointMap, Manifest, Posture, Preprocessing, Training, read_manifest
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
+from edge.score import Score, joint_errors_cm
 from firmware_bridge.errors import Exit, Failure, run_command
 from firmware_bridge.skeleton import JOINTS
 from train.arguments import add_data_arguments, read_data
@@ -34,6 +35,7 @@ class Evaluated:
         self.name = path.name
         self.arena_bytes: int | None = None
         self._model: FloatModel | KeypointModel
+        self.preprocessing: Preprocessing
         if path.suffix == ".tflite":
             model = KeypointModel.from_files(path)
             manifest = model.manifest
@@ -43,7 +45,7 @@ class Evaluated:
         else:
             checkpoint = load_checkpoint(path)
             self._model, self.grid = FloatModel(checkpoint), checkpoint.grid
-            self.preprocessing: Preprocessing = checkpoint.config.preprocessing
+            self.preprocessing = checkpoint.config.preprocessing
             self.parameters = parameters(self._model.encoder)
             self.mac = multiply_accumulates(self._model.encoder, self.grid.rows, self.grid.cols)
             self._describe(checkpoint.training, checkpoint.joint_map, checkpoint.posture)
@@ -69,7 +71,7 @@ def evaluate(model: Evaluated, maps: Maps) -> dict[str, Any]:
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)
     found = model.predict(preprocessor(medians.pressure))
-    truth_cm, visible = medians.joints[..., :2], medians.joints[..., 2]
+    truth_cm, visible = medians.joints[..., :2], medians.joints[..., 2].astype(int)
 
     def score(xy_norm: NDArray[Any]) -> dict[str, Any]:
         return _as_json(joint_errors_cm(preprocessor.mat_cm(xy_norm), truth_cm, visible))
@@ -107,7 +109,7 @@ def _as_json(score: Score) -> dict[str, Any]:
         "pck_5cm": score.pck_5cm,
         "pck_10cm": score.pck_10cm,
         "joints": score.n,
-        "per_joint_cm": score.per_joint_cm,
+        "per_joint_cm": {joint: None if isnan(cm) else cm for joint, cm in score.per_joint_cm.items()},
     }
 
 

@@ -2,22 +2,22 @@
 
 import argparse
 import itertools
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from firmware_bridge.person import night
 from numpy.typing import NDArray
 
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure, run_command
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Flag, Info, SampleFormat
+from firmware_bridge.person import night
 from firmware_bridge.recording import RecordingWriter
+from firmware_bridge.scans import truth_line
 from firmware_bridge.sensor import Sensor
 from firmware_bridge.skeleton import JOINTS
 from train.arguments import add_data_arguments, read_data
@@ -41,8 +41,8 @@ class Sample:
     group: str
 
 
-def main() -> int:
-    args = _parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
     if (args.data is None) == (args.simulated is None):
         raise Failure("give either --data DIR or --simulated SEED", Exit.USAGE)
     if args.data is not None:
@@ -92,18 +92,15 @@ def write_recording(
             seq = (count - 1) & 0xFFFF
             message = encode_frame(sample.counts, seq=seq, t_us=t_us, sample_format=SampleFormat.U12, flags=flags)
             recording.write(message, FIRST_UNIX_US + t_us)
-            truth.write(json.dumps({"boot_id": BOOT_ID, "seq": seq, **_truth(sample)}) + "\n")
+            truth.write(_truth_line(seq, sample) + "\n")
     return count
 
 
-def _truth(sample: Sample) -> dict[str, Any]:
-    joints = None
-    if sample.joints is not None:
-        joints = {
-            joint: {"x_cm": round(float(x), 2), "y_cm": round(float(y), 2), "v": int(v)}
-            for joint, (x, y, v) in zip(JOINTS, sample.joints, strict=True)
-        }
-    return {"joints": joints, "posture": sample.posture, "group": sample.group}
+def _truth_line(seq: int, sample: Sample) -> str:
+    if sample.joints is None:
+        return truth_line(BOOT_ID, seq, None, None, sample.posture, sample.group)
+    visible = sample.joints[:, 2].astype(int)
+    return truth_line(BOOT_ID, seq, sample.joints[:, :2], visible, sample.posture, sample.group)
 
 
 def _real(maps: Maps, orientation: Orientation) -> Iterator[Sample]:

@@ -63,7 +63,7 @@ class Exchange(nn.Module):
     def forward(self, scales: list[Tensor]) -> list[Tensor]:
         received = []
         for i, routes in zip(self.into, self.routes, strict=True):
-            parts = [_resized(route(s), scales[i]) for route, s in zip(routes, scales, strict=True)]  # type: ignore[arg-type]
+            parts = [_resized(route(s), scales[i]) for route, s in zip(routes.children(), scales, strict=True)]
             received.append(F.relu(torch.stack(parts).sum(0)))
         return received
 
@@ -72,7 +72,7 @@ def _resized(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[-2:] == like.shape[-2:]:
         return x
     if x.shape[-1] > like.shape[-1]:
-        return F.adaptive_avg_pool2d(x, like.shape[-2:])
+        return F.adaptive_avg_pool2d(x, (like.shape[-2], like.shape[-1]))
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 

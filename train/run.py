@@ -3,6 +3,7 @@
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,15 +31,16 @@ from train.simulated import FIRST_TRAINING_SEED, read_simulated
 CHECKPOINT = "checkpoint.pt"
 
 
-def main() -> int:
-    args = _parser().parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     config = TrainConfig.model_validate(
         {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
     )
     if args.label_free:
         config = config.model_copy(update={"weights": config.weights.model_copy(update={"joints": 0.0})})
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     path = args.out / CHECKPOINT
     earlier = load_checkpoint(path) if path.exists() else None
     if earlier and earlier.config != config:
@@ -53,7 +55,7 @@ def main() -> int:
     console.print("reading maps ...")
     simulated = read_simulated(seeds, grid).examples(grid, config.preprocessing) if seeds else None
     examples = Examples.joined([m.examples(grid, config.preprocessing) for m in real]) if real else None
-    training = _provenance(args, config, real)
+    training = _provenance(args, config, real, command_line("train-run", argv))
     if earlier and earlier.training.people != training.people:
         raise Failure(f"{path} was trained on other people: choose another --out", Exit.USAGE)
     run = Crwt(config, grid)
@@ -117,14 +119,14 @@ def _fit_heads(checkpoint: Checkpoint, real: list[Maps]) -> None:
     x = features(FloatModel(checkpoint).predict(medians.inputs)["keypoints"])
     labelled = np.flatnonzero(medians.joints_norm[..., 2].any(1))
     if len(labelled):
-        people = [medians.groups[g].person for g in labelled]
+        people = [medians.groups[g].person for g in labelled.tolist()]
         checkpoint.joint_map = fit_joint_map(x[labelled], people, medians.joints_norm[labelled])
     postures = [group.posture for group in medians.groups]
     if len(set(postures) - {""}) > 1:
         checkpoint.posture = fit_posture(x, postures)
 
 
-def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps]) -> Training:
+def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps], command: str) -> Training:
     labelled = {p for m in real for p in m.labelled().people} if config.weights.joints else set()
     last = FIRST_TRAINING_SEED + config.simulated_people - 1
     return Training(
@@ -133,7 +135,7 @@ def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps])
         labelled_people=sorted(labelled),
         simulated_seeds=f"{FIRST_TRAINING_SEED}-{last}" if config.simulated_people else "",
         steps=config.steps,
-        command=command_line("train-run", sys.argv[1:]),
+        command=command,
         software=version("spmkd"),
     )
 

@@ -1,0 +1,150 @@
+"""train-run and train-eval as a user runs them, on small work: the same code as the full training."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.errors import Exit, run_command
+from train import eval as train_eval
+from train import run as train_run
+from train.checkpoint import load_checkpoint
+from train.simulated import FIRST_TRAINING_SEED
+
+TINY = ("--steps-mask", 2, "--steps-map", 4, "--batch", 4, "--simulated-people", 6, "--threads", 1)
+
+
+def run(*arguments: object) -> int:
+    return run_command("train-run", lambda: train_run.main([str(a) for a in arguments]))
+
+
+def evaluate(*arguments: object) -> int:
+    return run_command("train-eval", lambda: train_eval.main([str(a) for a in arguments]))
+
+
+def losses(folder: Path) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def trained(pmd: Path, joints_i: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps on person 12 and six simulated people."""
+    out = tmp_path_factory.mktemp("run")
+    assert run("--data", pmd, "--subjects", 12, "--joints", joints_i, "--out", out, *TINY) == Exit.OK
+    return out / "checkpoint.pt"
+
+
+def test_a_checkpoint_says_whom_it_was_trained_on(trained: Path) -> None:
+    checkpoint = load_checkpoint(trained)
+    assert checkpoint.step == 6
+    assert checkpoint.training.people == checkpoint.training.labelled_people == ["pmd:12"]
+    assert checkpoint.training.simulated_seeds == f"{FIRST_TRAINING_SEED}-{FIRST_TRAINING_SEED + 5}"
+    assert "ODC-By" in checkpoint.training.data[0]
+    assert checkpoint.training.command.startswith("train-run --data pmd")
+    assert checkpoint.joint_map is not None
+    assert checkpoint.joint_map.people == ["pmd:12"]
+    assert checkpoint.posture is not None
+    assert checkpoint.posture.classes == ["left", "right", "supine"]
+
+
+def test_losses_of_every_step_are_written(trained: Path) -> None:
+    rows = losses(trained.parent)
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[0]["cross_entropy"]
+    assert not rows[0]["l1"]
+    assert rows[-1]["l1"]
+
+
+def test_a_folder_of_another_run_is_not_overwritten(trained: Path, pmd: Path, joints_i: Path, capsys) -> None:
+    before = trained.read_bytes()
+    assert run("--data", pmd, "--subjects", 12, "--out", trained.parent, *TINY, "--seed", 5) == Exit.USAGE
+    assert "trained with other settings" in capsys.readouterr().err
+    assert run("--data", pmd, "--subjects", 11, "--out", trained.parent, *TINY) == Exit.USAGE
+    assert "trained on other people" in capsys.readouterr().err
+    assert trained.read_bytes() == before
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--out", tmp_path, "--simulated-people", 0) == Exit.USAGE
+    assert "nothing to train on" in capsys.readouterr().err
+
+
+def test_a_label_free_run_uses_nobodys_labels(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
+    arguments = ("--data", pmd, "--subjects", 12, "--joints", joints_i, "--label-free", "--out", tmp_path, *TINY)
+    assert run(*arguments) == Exit.OK
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert checkpoint.config.weights.joints == 0
+    assert checkpoint.training.labelled_people == []
+
+
+def test_a_run_killed_hard_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from train.run import cli; cli()", "--out", str(tmp_path), "--every", "2"]
+    command += ["--steps-mask", "4", "--steps-map", "36", "--batch", "4", "--simulated-people", "4", "--threads", "1"]
+    path = tmp_path / "checkpoint.pt"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not path.exists():
+            assert process.poll() is None, "ended before its first checkpoint"
+        os.kill(process.pid, signal.SIGKILL)
+    step = load_checkpoint(path).step
+    assert step % 2 == 0
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"at step {step} of 40" in again.stderr
+    assert load_checkpoint(path).step == 40
+    rows = losses(tmp_path)
+    assert [int(row["step"]) for row in rows] == list(range(1, 41))
+
+
+def test_evaluation_tells_errors_cost_and_whose_maps(
+    trained: Path, pmd: Path, joints_i: Path, tmp_path, capsys
+) -> None:
+    out = tmp_path / "eval.json"
+    arguments = ("--model", trained, "--data", pmd, "--subjects", 11, "--joints", joints_i, "--json", out)
+    assert evaluate(*arguments) == Exit.OK
+    result = json.loads(out.read_text())
+    assert result["data"]["people"] == ["pmd:11"]
+    assert result["data"]["maps"] == 17
+    assert result["data"]["seen_in_training"] == []
+    assert result["model"]["parameters"] <= 70_000
+    assert result["model"]["mac"] <= 15_000_000
+    for key in ("joints", "keypoints_linear"):
+        assert 0 < result[key]["mean_cm"] < 80
+        assert 0 <= result[key]["pck_5cm"] <= result[key]["pck_10cm"] <= 100
+    assert "pmd:11" in capsys.readouterr().out
+
+
+def test_evaluation_warns_of_people_the_model_knows(trained: Path, pmd: Path, joints_i: Path, capsys) -> None:
+    assert evaluate("--model", trained, "--data", pmd, "--subjects", "12", "--joints", joints_i) == Exit.OK
+    assert "warning: pmd:12 trained this model" in capsys.readouterr().out
+
+
+def test_a_person_of_experiment_ii_is_known_from_experiment_i(pmd: Path, joints_i, joints_ii, tmp_path, capsys) -> None:
+    assert run("--data", pmd, "--subjects", 5, "--joints", joints_i, "--out", tmp_path, *TINY) == Exit.OK
+    where = ("--data", pmd, "--experiment", "ii", "--subjects", 4, "--joints", joints_ii)
+    assert evaluate("--model", tmp_path / "checkpoint.pt", *where) == Exit.OK
+    assert "pmd:5 trained this model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"--joints": None}, Exit.USAGE, "--joints FILE is needed"),
+        ({"--model": "none.pt"}, Exit.MISSING_INPUT, "no checkpoint none.pt"),
+        ({"--model": "none.tflite"}, Exit.MISSING_INPUT, "no model none.tflite"),
+        ({"--subjects": "7"}, Exit.MISSING_INPUT, "no subject 7"),
+        ({"--data": "nowhere"}, Exit.MISSING_INPUT, "no nowhere/experiment-i"),
+    ],
+)
+def test_bad_input_is_named_on_one_line(trained, pmd, joints_i, capsys, changes, code, words) -> None:
+    options = {"--model": trained, "--data": pmd, "--subjects": "11", "--joints": joints_i} | changes
+    arguments = [part for key, value in options.items() if value is not None for part in (key, value)]
+    capsys.readouterr()
+    assert evaluate(*arguments) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
