@@ -1,0 +1,228 @@
+"""Bytes of the wire -> events. Sans-IO; whatever the bytes are, nothing is raised.
+
+decoder = Decoder()
+for received in decoder.feed(data):
+    match received.event:
+        case Info(): ...
+        case Frame(): ...
+        case Corrupt(): ...
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge import slip
+from firmware_bridge.events import Corrupt, Event, Frame, Part, Received, Repeated, Skipped, StreamCounts
+from firmware_bridge.header import CRC, HEADER, VERSION, Flag, Header, MessageType
+from firmware_bridge.messages import (
+    Ack,
+    GetInfo,
+    HostTime,
+    Info,
+    Keypoints,
+    Message,
+    SetRate,
+    Start,
+    Status,
+    Stop,
+)
+from firmware_bridge.samples import unpack
+from firmware_bridge.sequence import Sequence, Step
+
+__all__ = ["Corrupt", "Decoder", "Event", "Frame", "Part", "Received", "Repeated", "Skipped", "StreamCounts"]
+
+_CLASSES: Final[dict[int, type[Message]]] = {
+    cls.TYPE: cls for cls in (Info, Keypoints, Status, Ack, HostTime, GetInfo, Start, Stop, SetRate)
+}
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """A frame whose chunks are coming in, in the order of their rows."""
+
+    header: Header
+    counts: NDArray[np.uint16]
+    rows_done: int = 0
+    flags: Flag = Flag.NONE
+
+    def belongs(self, header: Header) -> bool:
+        mine = self.header
+        return (mine.t_us, mine.rows, mine.cols, mine.samples, mine.device_id) == (
+            header.t_us, header.rows, header.cols, header.samples, header.device_id,
+        )  # fmt: skip
+
+
+class Decoder:
+    """Decodes one link, which carries one device. How the bytes are split makes no difference.
+
+    Holds at most slip.MAX_ESCAPED_BYTES of an unfinished message and one frame of MAX_SIDE x MAX_SIDE.
+    """
+
+    def __init__(self) -> None:
+        self.counts = StreamCounts()
+        self.info: Info | None = None
+        """The latest INFO of all that was fed; where the order matters, take it from the events."""
+        self._unframer = slip.Unframer()
+        self._frames = Sequence()
+        self._others: dict[int, Sequence] = {}
+        self._assembly: _Assembly | None = None
+        self._given_up_seq: int | None = None
+
+    @property
+    def pending_bytes(self) -> int:
+        """Of a message whose END has not come; at most slip.MAX_ESCAPED_BYTES."""
+        return self._unframer.pending_bytes
+
+    def feed(self, data: bytes) -> list[Received]:
+        """One Received for each message that `data` completes, in the order they came."""
+        received = [self._receive(escaped) for escaped in self._unframer.feed(data)]
+        self.counts.ignored_bytes = self._unframer.ignored_bytes
+        return received
+
+    def interrupted(self) -> None:
+        """The link was lost and found again: what is under way is torn.
+
+        How many frames were lost is known when the next INFO comes, so ask for it: a device with the same
+        boot id went on counting, for another one the loss is unknown.
+        """
+        self._unframer.interrupted()
+        self._give_up()
+        if self.info:
+            self.counts.unknown += self._frames.interrupted()
+        elif self._frames.last is not None:
+            self.counts.unknown += 1
+            self._frames = Sequence()
+        self._others.clear()
+
+    def _receive(self, escaped: bytes) -> Received:
+        raw = slip.END + escaped + slip.END
+        try:
+            header, payload = _open(escaped)
+            event = self._event(header, payload)
+        except (ValueError, struct.error) as error:
+            self.counts.corrupt += 1
+            return Received(Corrupt(raw, str(error)), raw, None)
+        return Received(event, raw, header)
+
+    def _event(self, header: Header, payload: bytes) -> Event:
+        if header.version == VERSION and header.type == MessageType.FRAME:
+            _check_frame(header, payload, self.info)
+            return self._frame(header, payload)
+        if header.version != VERSION or header.type not in _CLASSES:
+            self.counts.skipped += 1
+            return Skipped(header.version, header.type)
+        message = _CLASSES[header.type].from_payload(header, payload)
+        if isinstance(message, Info):
+            self._boot_or_settle(message, header)
+        gap = self._others.setdefault(header.type, Sequence()).step(header.seq, header.t_us)
+        self.counts.other_received += 1
+        self.counts.other_lost += gap if isinstance(gap, int) else 0
+        return message
+
+    def _boot_or_settle(self, info: Info, header: Header) -> None:
+        announced = header.seq == 0
+        known = self.info
+        rebooted = info.boot_id != known.boot_id if known else announced and self._frames.last is not None
+        if rebooted:
+            self.counts.reboots += 1
+            self.counts.unknown += 1
+            self._assembly = None
+            self._others.clear()
+        if rebooted or (announced and not known):
+            self._frames.boot(announced)
+        else:
+            self.counts.lost += self._frames.settle()
+        self.info = info
+
+    def _frame(self, header: Header, payload: bytes) -> Event:
+        """`header` and the length of `payload` agree."""
+        if self._assembly and self._assembly.header.seq == header.seq and header.row0:
+            return self._continue(self._assembly, header, payload)
+        gap = self._frames.step(header.seq, header.t_us)
+        if gap is Step.REPEATED:
+            if header.seq == self._given_up_seq:
+                return Part(header.seq, header.row0, header.nrows)
+            self.counts.repeated += 1
+            return Repeated(header.seq)
+        self._give_up()
+        if gap is Step.RESTARTED:
+            self.counts.unknown += 1
+        elif isinstance(gap, int):
+            self.counts.lost += gap
+        if header.row0 == 0:
+            self._assembly = _Assembly(header, np.empty((header.rows, header.cols), np.uint16))
+            return self._continue(self._assembly, header, payload)
+        self._given_up_seq = header.seq
+        if isinstance(gap, int):
+            self.counts.lost += 1
+            self.counts.incomplete += 1
+        return Part(header.seq, header.row0, header.nrows)
+
+    def _continue(self, assembly: _Assembly, header: Header, payload: bytes) -> Event:
+        if not assembly.belongs(header):
+            self._give_up()
+            raise ValueError(f"a chunk of frame {header.seq} disagrees with the one before it")
+        if header.row0 < assembly.rows_done:
+            self.counts.repeated += 1
+            return Repeated(header.seq)
+        if header.row0 > assembly.rows_done:
+            self._give_up()
+            return Part(header.seq, header.row0, header.nrows)
+        stop = header.row0 + header.nrows
+        samples = unpack(payload, header.nrows * header.cols, header.sample_format)
+        assembly.counts[header.row0 : stop] = samples.reshape(header.nrows, header.cols)
+        assembly.rows_done = stop
+        assembly.flags |= Flag(header.flags & _KNOWN_FLAGS) & ~Flag.LAST_CHUNK
+        if stop < header.rows:
+            return Part(header.seq, header.row0, header.nrows)
+        self._assembly = None
+        self.counts.received += 1
+        assembly.counts.flags.writeable = False
+        return Frame(assembly.counts, header.seq, header.t_us, assembly.flags, header.adc_bits, header.device_id)
+
+    def _give_up(self) -> None:
+        """The frame under way will not be whole."""
+        if self._assembly:
+            self.counts.lost += 1
+            self.counts.incomplete += 1
+            self._given_up_seq = self._assembly.header.seq
+            self._assembly = None
+
+
+_KNOWN_FLAGS: Final = sum(Flag)
+
+
+def _open(escaped: bytes) -> tuple[Header, bytes]:
+    """Raises ValueError for what is no intact message."""
+    if len(escaped) > slip.MAX_ESCAPED_BYTES:
+        raise ValueError(f"longer than {slip.MAX_ESCAPED_BYTES} bytes")
+    body = slip.unescape(escaped)
+    if len(body) < HEADER.size + CRC.size:
+        raise ValueError(f"{len(body)} bytes are shorter than header and CRC")
+    if zlib.crc32(memoryview(body)[: -CRC.size]) != CRC.unpack_from(body, len(body) - CRC.size)[0]:
+        raise ValueError("CRC does not match")
+    return Header._make(HEADER.unpack_from(body)), body[HEADER.size : -CRC.size]
+
+
+def _check_frame(header: Header, payload: bytes, info: Info | None) -> None:
+    """Raises ValueError where header, payload and INFO disagree."""
+    last_row = header.row0 + header.nrows
+    if not (header.rows and header.cols and header.nrows and last_row <= header.rows):
+        raise ValueError(
+            f"rows {header.row0} to {last_row - 1} are no part of a frame of {header.rows} x {header.cols}"
+        )
+    if (last_row == header.rows) != bool(header.flags & Flag.LAST_CHUNK):
+        raise ValueError(f"row {last_row - 1} of {header.rows} and the flag for the last chunk disagree")
+    sample_format = header.sample_format
+    if header.adc_bits > sample_format.bits:
+        raise ValueError(f"{header.adc_bits} ADC bits do not fit {sample_format.name}")
+    expected = sample_format.payload_bytes(header.nrows * header.cols)
+    if len(payload) != expected:
+        raise ValueError(f"the payload has {len(payload)} bytes, not {expected}")
+    if info and (header.rows, header.cols) != (info.rows, info.cols):
+        raise ValueError(f"the frame is {header.rows} x {header.cols}, INFO says {info.rows} x {info.cols}")

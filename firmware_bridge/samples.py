@@ -1,0 +1,39 @@
+"""Taxel counts <-> FRAME payloads: u8, packed u12, u16, all little-endian.
+
+u12 is a stream of bits, lowest first: counts a, b become the bytes a[7:0], b[3:0] a[11:8], b[11:4]; an odd
+last count takes two bytes, the upper half of the second being zero.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.header import SampleFormat
+
+
+def pack(counts: NDArray[np.uint16], sample_format: SampleFormat) -> bytes:
+    """Counts of any shape, row-major. Raises ValueError where a count does not fit."""
+    flat = counts.ravel()
+    if flat.size and int(flat.max()) >> sample_format.bits:
+        raise ValueError(f"count {flat.max()} does not fit {sample_format.name}")
+    if sample_format is SampleFormat.U8:
+        return flat.astype(np.uint8).tobytes()
+    if sample_format is SampleFormat.U16:
+        return flat.astype("<u2").tobytes()
+    pairs = np.zeros((len(flat) + 1) // 2 * 2, np.uint16)
+    pairs[: len(flat)] = flat
+    a, b = pairs[::2], pairs[1::2]
+    packed = np.stack([a & 0xFF, a >> 8 | (b & 0x0F) << 4, b >> 4], 1).astype(np.uint8).tobytes()
+    return packed[: sample_format.payload_bytes(len(flat))]
+
+
+def unpack(payload: bytes, samples: int, sample_format: SampleFormat) -> NDArray[np.uint16]:
+    """(samples,) counts; `payload` has sample_format.payload_bytes(samples) bytes."""
+    if sample_format is SampleFormat.U8:
+        return np.frombuffer(payload, np.uint8).astype(np.uint16)
+    if sample_format is SampleFormat.U16:
+        return np.frombuffer(payload, "<u2").astype(np.uint16)
+    triples = np.frombuffer(payload + b"\0" * (samples % 2), np.uint8).reshape(-1, 3).astype(np.uint16)
+    pairs = np.empty((len(triples), 2), np.uint16)
+    pairs[:, 0] = triples[:, 0] | (triples[:, 1] & 0x0F) << 8
+    pairs[:, 1] = triples[:, 1] >> 4 | triples[:, 2] << 4
+    return pairs.reshape(-1)[:samples]
