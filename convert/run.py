@@ -1,0 +1,92 @@
+"""convert-run: a checkpoint of train-run -> int8 model, manifest and float encoder, ready for edge-run."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from convert.calibration import refuse_seen, simulated, trained_on
+from convert.package import Package, convert, with_accuracy, write_encoder
+from firmware_bridge.errors import Exit, Failure, run_command
+from train.arguments import add_data_arguments, read_data, subject_list
+from train.checkpoint import Checkpoint, load_checkpoint
+from train.maps import Maps
+from train.pmd import read_pmd
+from train.recordings import read_recordings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    console = Console(stderr=True, soft_wrap=True)
+    checkpoint = load_checkpoint(args.checkpoint)
+    test = _test_maps(args, checkpoint)
+    console.print("reading maps to calibrate on ...")
+    maps, people = _calibration_maps(args, checkpoint)
+    inputs = np.concatenate([m.examples(checkpoint.grid, checkpoint.config.preprocessing).inputs for m in maps])
+    console.print(f"converting, calibrating on {len(inputs):,} maps of {', '.join(people)} ...")
+    encoder = write_encoder(checkpoint, args.out or args.checkpoint.parent, args.name)
+    package = convert(checkpoint, inputs, people, args.name, encoder)
+    if test is not None:
+        package = with_accuracy(package, checkpoint, test)
+    paths = package.write(encoder.parent)
+    _print(package, [*paths, encoder], console)
+    return Exit.OK
+
+
+def _test_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> Maps | None:
+    """Annotated maps of the test people, or None without --test-subjects."""
+    if args.test_subjects is None:
+        return None
+    if args.data is None or args.joints is None:
+        raise Failure("--test-subjects needs --data DIR and --joints FILE", Exit.USAGE)
+    test = read_pmd(args.data, args.test_subjects, experiment=args.experiment, mat=args.mat, joints=args.joints)
+    refuse_seen(test.people, checkpoint.training, [], str(args.checkpoint))
+    if not len(test.labelled()):
+        raise Failure(f"{args.joints} has no joints of {', '.join(test.people)}", Exit.MISSING_INPUT)
+    return test
+
+
+def _calibration_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[list[Maps], list[str]]:
+    """Maps and people's names."""
+    if args.data is None and not args.recordings:
+        maps, name = simulated(checkpoint.training, checkpoint.grid)
+        return [maps], [name]
+    kept = []
+    if args.data is not None:
+        kept += trained_on([read_data(args)], checkpoint.training, chosen=args.subjects is not None)
+    if args.recordings:
+        kept += trained_on(read_recordings(args.recordings), checkpoint.training, chosen=True)
+    return kept, sorted({person for m in kept for person in m.people})
+
+
+def _print(package: Package, paths: Sequence[Path], console: Console) -> None:
+    manifest = package.manifest
+    for path in paths:
+        console.print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    console.print(
+        f"{manifest.parameters:,} parameters, {manifest.mac / 1e6:.1f} M MAC, "
+        f"arena on a microcontroller {manifest.arena_bytes:,} bytes"
+    )
+    for row in manifest.accuracy:
+        console.print(
+            f"{row.what}, {row.maps} maps of {', '.join(row.people)}: mean {row.mean_cm:.2f} cm, "
+            f"PCK@5cm {row.pck_5cm:.1f} %, PCK@10cm {row.pck_10cm:.1f} %"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="convert-run", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt or .encoder.pt")
+    add_data_arguments(parser, required=False)
+    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files to calibrate on")
+    parser.add_argument("--test-subjects", type=subject_list, metavar="LIST", help="people for the accuracy table")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")
+    parser.add_argument("--name", default="model", help="of the files (%(default)s)")
+    return parser
+
+
+def cli() -> None:
+    sys.exit(run_command("convert-run", main))
