@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from convert.report import Report, StageReport, print_report
 from edge.manifest import Manifest
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
-from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data
 from train.checkpoint import Checkpoint, load_checkpoint, sha256_of
 from train.maps import Maps
@@ -103,7 +102,3 @@ def _parser() -> argparse.ArgumentParser:
         help="largest rise of the mean error against --joints, or largest mean shift without (%(default)s)",
     )
     return parser
-
-
-def cli() -> None:
-    sys.exit(run_command("convert-check", main))

@@ -1,7 +1,6 @@
 """convert-run: a checkpoint of train-run -> int8 model, manifest and float encoder, ready for edge-run."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from convert.calibration import refuse_seen, simulated, trained_on
 from convert.package import Package, convert, with_accuracy, write_encoder
-from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data, subject_list
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
@@ -86,7 +85,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")
     parser.add_argument("--name", default="model", help="of the files (%(default)s)")
     return parser
-
-
-def cli() -> None:
-    sys.exit(run_command("convert-run", main))

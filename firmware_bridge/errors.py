@@ -1,5 +1,6 @@
 """Exit codes and the one way in which a command ends with an error."""
 
+import importlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -45,3 +46,16 @@ def run_command(name: str, main: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return Exit.UNEXPECTED
+
+
+def run_extra(name: str, module: str, extra: str) -> int:
+    """`run_command` for `module`.main, which needs what `pip install spmkd[extra]` brings."""
+
+    def main() -> int:
+        try:
+            entry = importlib.import_module(module).main
+        except ModuleNotFoundError as error:
+            raise Failure(f"{error.name} is not installed: pip install 'spmkd[{extra}]'", Exit.BAD_CONFIG) from None
+        return int(entry())
+
+    return run_command(name, main)

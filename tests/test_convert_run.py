@@ -19,7 +19,7 @@ def converted(pmd: Path, joints_i: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_another_run_writes_the_same_bytes(converted: Converted, tmp_path: Path) -> None:
     """In a process of its own, with another order of sets and dictionaries."""
-    command = [sys.executable, "-W", "error", "-c", "from convert.run import cli; cli()", *converted.arguments]
+    command = [sys.executable, "-W", "error", "-c", "from convert.commands import run; run()", *converted.arguments]
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     done = subprocess.run([*command, "--out", str(tmp_path)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

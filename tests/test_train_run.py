@@ -84,7 +84,7 @@ def test_a_label_free_run_uses_nobodys_labels(pmd: Path, joints_i: Path, tmp_pat
 
 
 def test_a_run_killed_hard_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from train.run import cli; cli()", "--out", str(tmp_path), "--every", "2"]
+    command = [sys.executable, "-c", "from train.commands import run; run()", "--out", str(tmp_path), "--every", "2"]
     command += ["--steps-mask", "4", "--steps-map", "36", "--batch", "4", "--simulated-people", "4", "--threads", "1"]
     path = tmp_path / "checkpoint.pt"
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:

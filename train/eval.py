@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge.manifest import JointMap, Manifest, Posture, Preprocessing, Training, 
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
 from edge.score import Score, joint_errors_cm
-from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
 from train.arguments import add_data_arguments, read_data
 from train.checkpoint import load_checkpoint, sha256_of
@@ -158,7 +157,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     return Exit.OK
-
-
-def cli() -> None:
-    sys.exit(run_command("train-eval", main))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.encoder import encode, encode_frame
-from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Flag, Info, SampleFormat
 from firmware_bridge.person import night
@@ -128,7 +128,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="frames/s of the night (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.matlog; joints: FILE.truth.jsonl")
     return parser
-
-
-def cli() -> None:
-    sys.exit(run_command("train-export", main))

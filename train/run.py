@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edge.manifest import Training
-from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.arguments import add_data_arguments, command_line, read_data
 from train.checkpoint import Checkpoint, load_checkpoint
@@ -169,7 +169,3 @@ def _parser() -> argparse.ArgumentParser:
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, metavar="N", help=f"{meaning} ({getattr(defaults, name)})")
     return parser
-
-
-def cli() -> None:
-    sys.exit(run_command("train-run", main))
