@@ -51,7 +51,7 @@ def main() -> int:
 def virtual_mat(link: Path, scene: str, truth: Path) -> Iterator[Path]:
     """bridge-sim on a pty with the stable name `link`."""
     options = ["--link", str(link), "--seed", str(SEED), "--scene", scene, "--truth", str(truth)]
-    with subprocess.Popen([SCRIPTS / "bridge-sim", *options]) as process:
+    with subprocess.Popen([str(SCRIPTS / "bridge-sim"), *options]) as process:
         try:
             yield link
         finally:
@@ -60,7 +60,7 @@ def virtual_mat(link: Path, scene: str, truth: Path) -> Iterator[Path]:
 
 def read_poses(port: Path, duration_s: float, output: Path) -> None:
     """Run edge-run on `port`, keep every line in `output` and show some."""
-    command = [SCRIPTS / "edge-run", "--port", str(port), "--duration", str(duration_s), "--output", "json:-"]
+    command = [str(SCRIPTS / "edge-run"), "--port", str(port), "--duration", str(duration_s), "--output", "json:-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, output.open("w") as file:
         assert process.stdout is not None
         shown = 0

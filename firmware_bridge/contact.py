@@ -40,12 +40,20 @@ HAMMOCK_SHARE: Final = 0.14
 HAMMOCK_CM: Final = 6.0
 WEDGE_CM: Final = 8.0
 """Standard deviation of the load that went through a wedge, and how far outwards it comes down."""
+WEDGE_FROM_CM: Final = 4.0
+"""Slices of the trunk this high above the mat lie wholly on the wedge."""
+WEDGE_FILLS: Final = 0.9
+"""Share of the gap that the wedge fills."""
+RECLINED_CM: Final = (3.5, 1.0)
+"""How far the lower and the upper back come off a bed raised by 60 degrees: pmd, files 15-17."""
 PARABOLA: Final = ((-0.5, 0.27), (0.0, 0.46), (0.5, 0.27))
 """Places (of w) and shares of three Gaussians, 0.28 w wide, that make up the parabola of step 2."""
 PARABOLA_SIGMA: Final = 0.28
 LIGHTEST_N: Final = 0.02
 """Slices with less load than this are not drawn."""
 SETTLING_ROUNDS: Final = 5
+FIRST_GUESS_CM: Final = 4.0
+"""Slices nearer to the foam than this are taken to touch it in the first round."""
 SOLVED: Final = 1e-5
 """Relative error at which the equations count as solved."""
 DEEPEST_CM: Final = 3.0
@@ -106,20 +114,17 @@ class Foam:
     def loads_n(self, placed: Placed, pose: Pose) -> tuple[Array, Array]:
         """(N,) load of each slice, sum = weight; and (N,) how far it lies on a wedge, 0..1."""
         body = self.body
-        depth = np.hypot(body.half_cm[:, 0] * placed.left[:, 2], body.half_cm[:, 1] * placed.front[:, 2])
-        depth = np.hypot(depth, body.length_cm / 2 * placed.direction[:, 2])
-        gap = placed.centre_cm[:, 2] - depth
+        below, _, breadth = _underside(body.half_cm, placed)
+        gap = placed.centre_cm[:, 2] + below[:, 2]
         trunk = _SIDE[body.strand] == 0
-        on_wedge = pose.wedge * trunk * np.clip(gap / 4, 0, 1)
-        gap = gap * (1 - 0.9 * on_wedge)
+        on_wedge = pose.wedge * trunk * np.clip(gap / WEDGE_FROM_CM, 0, 1)
+        gap = gap * (1 - WEDGE_FILLS * on_wedge)
         thorax = trunk & (body.proximal == POINTS.index("waist"))
-        gap = gap + pose.recline * np.where(thorax, 2.5 * (body.along < 0.6) + 1.0, 0.0)
+        gap = gap + pose.recline * np.where(thorax, np.where(body.along < 0.6, *RECLINED_CM), 0.0)
         gap = np.maximum(gap, -DEEPEST_CM)
-        breadth = np.hypot(body.half_cm[:, 0] * placed.left[:, 2], body.half_cm[:, 1] * placed.front[:, 2])
-        breadth = body.half_cm.prod(1) / np.maximum(breadth, 0.5)
         springs = FOAM_N_PER_CM3 * body.length_cm * (1.2 * breadth + EDGE_CM)
         laplacian = self._links + self._touching(placed)
-        sinking: NDArray[np.bool_] = gap < 4.0
+        sinking: NDArray[np.bool_] = gap < FIRST_GUESS_CM
         d = gap
         for _ in range(SETTLING_ROUNDS):
             active = springs * sinking
@@ -152,12 +157,9 @@ class Foam:
     def _draw(self, placed: Placed, load: Array, on_wedge: Array, drawn: Indices) -> Array:
         """Steps 2 and 3 without the hammock: (rows, cols) kPa of the slices `drawn`."""
         body, grid = self.body, self.grid
-        half, left, front = body.half_cm[drawn], placed.left[drawn], placed.front[drawn]
-        depth = np.maximum(np.hypot(half[:, 0] * left[:, 2], half[:, 1] * front[:, 2]), 0.5)
-        below = -(half[:, :1] ** 2 * left[:, 2:] * left + half[:, 1:] ** 2 * front[:, 2:] * front) / depth[:, None]
+        below, depth, breadth = (values[drawn] for values in _underside(body.half_cm, placed))
         at = (placed.centre_cm[drawn] + below)[:, :2]
-        at[:, 0] += WEDGE_CM * on_wedge[drawn] * np.sign(left[:, 2])
-        breadth = half.prod(1) / depth
+        at[:, 0] += WEDGE_CM * on_wedge[drawn] * np.sign(placed.left[drawn, 2])
         radius = breadth**2 / depth
         flat = np.linalg.norm(placed.direction[drawn, :2], axis=1)
         length = body.length_cm[drawn] * flat + breadth * (1 - flat)
@@ -186,6 +188,15 @@ class Foam:
             gaussians = np.exp(power.astype(np.float32), out=np.empty(power.shape, np.float32))
             total += np.einsum("n,nij->ij", (share * peak).astype(np.float32), gaussians)  # no BLAS: its threads spin
         return total * 10  # N/cm2 -> kPa
+
+
+def _underside(half_cm: Array, placed: Placed) -> tuple[Array, Array, Array]:
+    """Slices as ellipsoids, as long as thick: (N, 3) from the centre to the lowest point, (N,) depth, half breadth."""
+    axes = np.stack([placed.left, placed.front, placed.direction], 1)
+    half = np.column_stack([half_cm, np.sqrt(half_cm.prod(1))])
+    depth = np.sqrt(((half * axes[:, :, 2]) ** 2).sum(1))
+    below = -np.einsum("ni,nij->nj", half**2 * axes[:, :, 2], axes) / depth[:, None]
+    return below, depth, half_cm.prod(1) / depth
 
 
 def _solve(matrix: Array, right: Array, start: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from firmware_bridge.body import Body
 from firmware_bridge.geometry import Grid
 from firmware_bridge.posing import Pose
-from firmware_bridge.postures import random_pose, random_posture, settle
+from firmware_bridge.postures import lie_down, random_posture
 
 FIRST_EMPTY_S: Final = (0.3, 0.8)
 SIT_DOWN_S: Final = 0.4
@@ -75,7 +75,7 @@ def _scenes(rng: np.random.Generator, body: Body, grid: Grid) -> Iterator[_Scene
     while True:
         yield _Scene("empty", empty_s)
         posture = random_posture(rng)
-        pose = settle(rng, body, random_pose(rng, body, posture), grid)
+        pose = lie_down(rng, body, posture, grid)
         sitting = _sitting(rng, pose, grid)
         yield _Scene("getting in", SIT_DOWN_S, sitting, sitting, (0.0, 1.0))
         yield _Scene("getting in", LIE_DOWN_S, sitting, pose)
@@ -88,7 +88,7 @@ def _scenes(rng: np.random.Generator, body: Body, grid: Grid) -> Iterator[_Scene
             if left_s < 0:
                 break
             posture = random_posture(rng)
-            pose = _nearest(settle(rng, body, random_pose(rng, body, posture), grid), drifted)
+            pose = _nearest(lie_down(rng, body, posture, grid), drifted)
             yield _Scene("turning", rng.uniform(*TURN_S), drifted, pose, lying=True)
         sitting = _nearest(_sitting(rng, drifted, grid), drifted)
         yield _Scene("getting out", LIE_DOWN_S, drifted, sitting)

@@ -15,7 +15,7 @@ from firmware_bridge.contact import Foam
 from firmware_bridge.geometry import Grid
 from firmware_bridge.motion import motion
 from firmware_bridge.posing import place
-from firmware_bridge.postures import random_pose, random_posture, settle
+from firmware_bridge.postures import lie_down, random_posture
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def still(seed: int, grid: Grid) -> Moment:
     rng = np.random.default_rng([seed, 0x571])
     body = random_body(rng)
     posture = random_posture(rng)
-    pose = settle(rng, body, random_pose(rng, body, posture), grid)
+    pose = lie_down(rng, body, posture, grid)
     placed = place(body, pose)
     return Moment(Foam(body, grid).press(placed, pose), _from_corner(placed.joints_cm, grid), posture)
 

@@ -26,7 +26,9 @@ HIP_DOWN_CM: Final = (6.0, 2.0)
 """Towards the feet from the joint, on the back and on the side: the lower half of the buttock contact."""
 KNEE_UP_SHARE: Final = (0.03, 0.0)
 """Of the thigh, on the back and on the side."""
-SHOULDER_OUT_SHARE: Final = 0.10
+ANKLE_UP_SHARE: Final = (0.03, 0.0)
+"""Of the shank, on the back and on the side: at or one row above the heel contact."""
+SHOULDER_OUT_SHARE: Final = 0.05
 """Of the upper arm."""
 
 
@@ -43,7 +45,7 @@ class Pose:
     bend_deg: Array
     """(2,) direction of chest and skull relative to the pelvis: a curled back."""
     trunk_lift_cm: Array
-    """(2,) of neck and head above where they lie on the mat."""
+    """(2,) of neck and head above where they touch the mat; a heavy head starts a little lower."""
     limb_deg: Array
     """(2, 6) direction of each of LIMB_BONES."""
     lift_cm: Array
@@ -178,11 +180,13 @@ def _joints(p: Array, pose: Pose) -> Array:
     caudal = caudal / max(float(np.linalg.norm(caudal)), 1e-9)
     at: dict[str, Array] = {"neck": p[_P["neck"]][:2], "head": p[_P["head"]][:2]}
     for s in ("r_", "l_"):
-        hip, knee, shoulder, elbow = (p[_P[s + n]][:2] for n in ("hip", "knee", "shoulder", "elbow"))
+        hip, knee, ankle = (p[_P[s + n]][:2] for n in ("hip", "knee", "ankle"))
+        shoulder, elbow = (p[_P[s + n]][:2] for n in ("shoulder", "elbow"))
         at[s + "hip"] = hip + _between(HIP_DOWN_CM, flat) * caudal
         at[s + "knee"] = knee + _between(KNEE_UP_SHARE, flat) * (hip - knee)
+        at[s + "ankle"] = ankle + _between(ANKLE_UP_SHARE, flat) * (knee - ankle)
         at[s + "shoulder"] = shoulder + SHOULDER_OUT_SHARE * (elbow - shoulder)
-        at |= {s + n: p[_P[s + n]][:2] for n in ("ankle", "elbow", "wrist")}
+        at |= {s + n: p[_P[s + n]][:2] for n in ("elbow", "wrist")}
     return np.array([at[name] for name in JOINTS])
 
 

@@ -29,11 +29,22 @@ WEDGE_ASIDE_CM: Final = 16.0
 TURNED_DEG: Final = 5.0
 """Standard deviation of a person's direction on the mat."""
 MOST_TURNED_DEG: Final = 15.0
+TRIES: Final = 12
 
 
 def random_posture(rng: np.random.Generator) -> str:
     """One of POSTURES."""
     return str(rng.choice(list(POSTURES), p=list(POSTURES.values())))
+
+
+def lie_down(rng: np.random.Generator, body: Body, posture: str, grid: Grid) -> Pose:
+    """A random pose of that posture on the mat, drawn again a few times where a joint would be beside the mat."""
+    half = np.array([grid.width_cm, grid.height_cm]) / 2
+    for _ in range(TRIES):
+        pose = settle(rng, body, random_pose(rng, body, posture), grid)
+        if (np.abs(place(body, pose).joints_cm) < half - 1).all():
+            break
+    return pose
 
 
 def settle(rng: np.random.Generator, body: Body, pose: Pose, grid: Grid) -> Pose:
@@ -65,7 +76,7 @@ def _pose(rng: np.random.Generator, roll: Array, limb_deg: Array, lift_cm: Array
           bend: tuple[float, float] = (0.0, 0.0), wedge: float = 0.0, recline: float = 0.0) -> Pose:  # fmt: skip
     return Pose(
         np.zeros(2), np.asarray(heading + rng.normal(0, 3)), roll, np.array(bend) + rng.normal(0, (2.5, 6)),
-        np.abs(rng.normal((1.0, 0.0), (0.4, 0.8))), limb_deg + rng.normal(0, 2, (2, 6)), lift_cm, np.asarray(wedge),
+        rng.normal((1.0, -0.7), (0.4, 0.5)), limb_deg + rng.normal(0, 2, (2, 6)), lift_cm, np.asarray(wedge),
         np.asarray(recline),
     )  # fmt: skip
 
@@ -76,7 +87,7 @@ def _supine(rng: np.random.Generator, body: Body) -> Pose:
     apart, legs = n(1, 4), rng.random()
     for s, sign in enumerate((-1.0, 1.0)):
         limb[s, :3] = sign * np.array([apart + n(0, 2), apart - 5 + n(0, 4), u(5, 60)])
-        lift[s, :3] = [u(1, 4.5), u(1.2, 2.6), u(11, 16)]
+        lift[s, :3] = [u(1, 4.5), u(1.2, 2.6), u(16, 21)]
         if legs < 0.12 or (legs < 0.24 and s == 0):  # knees up, feet flat
             lift[s, :3] = [body.bone_cm["shank"] * u(0.88, 1.02), u(0.5, 1.5), 0.0]
             limb[s, :3] = sign * np.array([n(2, 6), n(-3, 6), n(12, 8)])
@@ -84,7 +95,7 @@ def _supine(rng: np.random.Generator, body: Body) -> Pose:
             limb[s, :3] = sign * np.array([u(25, 55), u(-60, -20), u(-20, 20)])
             lift[s, :3] = [u(0, 4), 1.0, 2.0]
     if 0.24 < legs < 0.42:  # crossed at the ankles
-        limb[0, :3], lift[0, :3] = [n(6, 3), n(9, 3), u(-20, 30)], [2.0, 9.0, 16.0]
+        limb[0, :3], lift[0, :3] = [n(6, 3), n(9, 3), u(-20, 30)], [2.0, 9.0, 24.0]
         limb[1, :2] = [n(1, 3), n(-5, 3)]
     arms = rng.choice(len(_SUPINE_ARMS), 2, p=[0.44, 0.2, 0.3, 0.06])
     if rng.random() < 0.6:
@@ -124,7 +135,7 @@ def _reclined(rng: np.random.Generator, body: Body) -> Pose:
     limb, lift = np.zeros((2, 6)), np.zeros((2, 6))
     for s, sign in enumerate((-1.0, 1.0)):
         limb[s, :3] = sign * np.array([rng.normal(1, 3), rng.normal(-3, 3), rng.uniform(5, 60)])
-        lift[s, :3] = [rng.uniform(1, 5), rng.uniform(1.2, 2.6), rng.uniform(11, 16)]
+        lift[s, :3] = [rng.uniform(1, 5), rng.uniform(1.2, 2.6), rng.uniform(16, 21)]
         degrees, lifts = _arm_at_side(rng, body)
         limb[s, 3:], lift[s, 3:] = sign * degrees, lifts
     return _pose(rng, rng.normal(0, 3, 3), limb, lift, recline=rng.uniform(0.2, 1))
@@ -133,7 +144,7 @@ def _reclined(rng: np.random.Generator, body: Body) -> Pose:
 def _prone(rng: np.random.Generator, body: Body) -> Pose:
     limb, lift = np.zeros((2, 6)), np.zeros((2, 6))
     for s, sign in enumerate((1.0, -1.0)):  # on the belly the right side is at the high columns
-        arm = rng.uniform(105, 140) if rng.random() < 0.7 else rng.normal(26, 7)
+        arm = rng.uniform(105, 140) if rng.random() < 0.3 else rng.normal(26, 7)
         forearm = rng.normal(180, 15) if arm > 90 else rng.normal(3, 10)
         legs = rng.normal((4, 1, -5), (4, 5, 15))
         limb[s] = sign * np.array([*legs, arm, forearm, forearm])
@@ -171,7 +182,7 @@ def _rolled(rng: np.random.Generator, body: Body, degrees: float) -> Pose:
     limb, lift = np.zeros((2, 6)), np.zeros((2, 6))
     limb[0, :3] = [n(-10, 6), n(15, 6), u(-60, -20)]
     limb[1, :3] = [n(-3, 7), n(2, 6), u(-30, 30)]
-    lift[0, :3], lift[1, :3] = [u(0, 2), u(0, 3), u(0, 8)], [u(2, 8), u(1, 4), u(6, 14)]
+    lift[0, :3], lift[1, :3] = [u(0, 2), u(0, 3), u(0, 8)], [u(2, 8), u(1, 4), u(8, 18)]
     limb[0, 3:] = [n(-35, 14), n(-15, 20), n(-15, 20)] if rng.random() < 0.7 else [n(-75, 20), n(-150, 25), n(-150, 25)]
     limb[1, 3:] = [n(20, 12), n(-8, 12), n(-8, 12)]
     lift[1, 3:] = [u(5, 12), u(4, 12), u(2, 8)]
