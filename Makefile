@@ -18,7 +18,7 @@ lint: $(DEV)/ready
 	$(DEV)/bin/mypy
 
 bench: $(DEV)/ready
-	$(DEV)/bin/python -m tests.bench
+	$(DEV)/bin/python tests/bench.py
 
 # The Pi runtime, pinned: one file for Python 3.11 to 3.13 on aarch64 and x86-64.
 requirements: $(DEV)/ready

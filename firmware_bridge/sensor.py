@@ -1,6 +1,6 @@
 """A mat of piezoresistive taxels: pressure in, ADC counts out, with the faults of real mats.
 
-Constants are chosen to look like pmd Experiment I (Vista Medical FSA, see shared/data/pmd/SOURCE.md): 99th
+Constants are chosen to look like pmd Experiment I (PhysioNet pmd 1.0.0, Vista Medical FSA): 99th
 percentile 300-700 counts, no load within a few counts of 0, faint stripes along loaded rows and columns.
 """
 

@@ -101,6 +101,8 @@ def _train(
                 bar.update(task, completed=run.step, description=f"{stage}, loss {losses['loss']:.3f}")
                 if run.step % every == 0:
                     run.checkpoint(training, history).save(path)
+                    if not console.is_terminal:
+                        console.print(f"step {run.step} of {run.config.steps}: {stage}, loss {losses['loss']:.3f}")
         except KeyboardInterrupt:
             run.checkpoint(training, history).save(path)
             raise Failure(f"stopped at step {run.step}; the same command goes on from {path}", Exit.OK) from None
