@@ -4,15 +4,17 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.geometry import Orientation
 
 Shape = tuple[int | None, ...]
 """None stands for any length."""
+CANONICAL: Final = Orientation()
 
 
 def load_array(path: Path, shape: Shape, *, mapped: bool = False) -> NDArray[Any]:
@@ -21,18 +23,20 @@ def load_array(path: Path, shape: Shape, *, mapped: bool = False) -> NDArray[Any
     Raises Failure (66) for a missing file, (65) for one that holds anything but numbers of that shape.
     """
     try:
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if mapped:
+            return _checked(np.lib.format.open_memmap(path, mode="r"), shape, path, "")
+        with path.open("rb") as file:
+            return _checked(np.lib.format.read_array(file, allow_pickle=False), shape, path, "")
     except FileNotFoundError:
         raise missing_file(path) from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError) as error:
         raise foreign(path, f"is no NumPy array of numbers ({error})") from None
-    return _checked(array, shape, path, "")
 
 
 def load_member(path: Path, names: Sequence[str], shape: Shape) -> NDArray[Any]:
     """The first of `names` that a .npz file holds; the other members are not touched."""
     try:
-        with np.load(path, allow_pickle=False) as members:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
             held = [name for name in names if name in members]
             if not held:
                 raise foreign(path, f"has no {' or '.join(names)}, but {', '.join(members)}")

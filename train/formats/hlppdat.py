@@ -17,7 +17,7 @@ from PIL import Image
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
-from train.formats.arrays import chosen_subjects, foreign, missing_file
+from train.formats.arrays import CANONICAL, chosen_subjects, foreign, missing_file
 from train.maps import Group, Maps
 
 ROWS: Final = 30
@@ -31,7 +31,7 @@ def read_hlppdat(
     subjects: Sequence[int] | None = None,
     *,
     pitch_cm: tuple[float, float] = PITCH_CM,
-    orientation: Orientation = Orientation(),  # noqa: B008  (frozen)
+    orientation: Orientation = CANONICAL,
 ) -> Maps:
     """Counts 0-255, no joints, one group a map.
 

@@ -32,7 +32,7 @@ def named_joints(points: NDArray[Any], members: Members) -> NDArray[np.float64]:
 def on_mat(xy_cm: NDArray[Any], visibility: NDArray[Any], grid: Grid) -> NDArray[np.float32]:
     """(G, 14, 2), (G, 14) -> (G, 14, 3); a joint beside the mat or without a place is all zero."""
     with np.errstate(invalid="ignore"):
-        inside = ((xy_cm >= 0) & (xy_cm < [grid.width_cm, grid.height_cm])).all(-1)
+        inside = np.all((xy_cm >= 0) & (xy_cm < [grid.width_cm, grid.height_cm]), -1)
     joints = np.concatenate([xy_cm, visibility[..., None]], -1)
     return np.where(inside[..., None], joints, 0).astype(np.float32)
 
@@ -51,6 +51,6 @@ def require_canonical(joints: NDArray[np.float32], postures: Sequence[str], path
     if seen.any() and (head[seen, 1] < (r_ankle[seen, 1] + l_ankle[seen, 1]) / 2).mean() < 0.5:
         raise foreign(path, f"has heads below the feet: {remedy}")
     left, right = joints[:, JOINTS.index("l_shoulder")], joints[:, JOINTS.index("r_shoulder")]
-    supine = (left[:, 2] > 0) & (right[:, 2] > 0) & np.array([p == "supine" for p in postures], bool)
-    if supine.any() and (left[supine, 0] > right[supine, 0]).mean() < 0.5:
+    supine = np.flatnonzero((left[:, 2] > 0) & (right[:, 2] > 0) & np.array([p == "supine" for p in postures], bool))
+    if len(supine) and (left[supine, 0] > right[supine, 0]).mean() < 0.5:
         raise foreign(path, f"has left and right swapped on the back: {remedy}")

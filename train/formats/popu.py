@@ -56,8 +56,7 @@ def _read_file(path: Path) -> tuple[NDArray[np.float32], str]:
         record: Any = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise foreign(path, f"is no JSON file ({error})") from None
-    size = record.get("tactilus_rows"), record.get("tactilus_columns") if isinstance(record, dict) else (None, None)
-    if not isinstance(record, dict) or size != (ROWS, COLS):
+    if not isinstance(record, dict) or (record.get("tactilus_rows"), record.get("tactilus_columns")) != (ROWS, COLS):
         raise foreign(path, f"is no record of {ROWS} tactilus_rows and {COLS} tactilus_columns")
     snapshots = record.get("snapshots")
     if not isinstance(snapshots, dict) or not snapshots or not all(key.isdigit() for key in snapshots):

@@ -64,6 +64,7 @@ def read_slp(
             for frame in range(FRAMES):
                 raw = load_array(home / "PMarray" / cover / f"{frame + 1:06d}.npy", (GRID.rows, GRID.cols))
                 pressure[number, frame, c] = raw * scale[COVERS.index(cover), frame]
+        require_finite(pressure[number], home / "PMarray")
         if joints:
             places[number] = _joints(home)
     names = [(f"{setting}:{subject:05d}", frame) for subject in wanted for frame in range(1, FRAMES + 1)]
@@ -101,7 +102,8 @@ def _joints(home: Path) -> NDArray[np.float32]:
 
 def _matlab(path: Path, key: str) -> NDArray[Any]:
     try:
-        values = loadmat(path, variable_names=[key]).get(key)
+        with path.open("rb") as file:
+            values = loadmat(file, variable_names=[key]).get(key)
     except FileNotFoundError:
         raise missing_file(path) from None
     except Exception as error:  # scipy raises whatever a damaged file leads it to

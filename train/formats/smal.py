@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
-from train.formats.arrays import foreign, load_array, require_finite
+from train.formats.arrays import CANONICAL, foreign, load_array, require_finite
 from train.formats.slp import GRID as SLP_GRID
 from train.maps import Group, Maps
 
@@ -27,7 +28,7 @@ def read_smal(
     parts: Sequence[str] = PARTS,
     postures: Mapping[int, str] | None = None,
     size_cm: tuple[float, float] = SIZE_CM,
-    orientation: Orientation = Orientation(),  # noqa: B008  (frozen)
+    orientation: Orientation = CANONICAL,
 ) -> Maps:
     """Values as stored (counts), no joints, one group a map.
 
@@ -38,7 +39,8 @@ def read_smal(
     """
     if subjects is not None:
         raise Failure("SMaL does not tell its people apart: leave --subjects out", Exit.USAGE)
-    frames, groups = [], []
+    frames: list[NDArray[np.float32]] = []
+    groups: list[Group] = []
     for part in parts:
         path = folder / f"PM_{part}.npy"
         stored = load_array(path, (None, None, None), mapped=True)

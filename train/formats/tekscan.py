@@ -1,4 +1,4 @@
-"""Recordings that Tekscan's software saved as ASCII (.asf, .csv or .txt).
+"""Recordings that Tekscan's software saved as ASCII (.asf or .csv).
 
 Layout from files and from public readers (tassos/tekscan-analysis, jiwooba/HSS-TAP): header lines `KEY value`,
 `Frame n`, rows of comma-separated values, `B` where a sensor has no sensel, `@@` at the end. Pitch and unit stand in
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
-from train.formats.arrays import chosen_subjects, foreign, missing_file, require_finite
+from train.formats.arrays import CANONICAL, chosen_subjects, foreign, missing_file, require_finite
 from train.maps import Group, Maps
 
-ENDINGS: Final = (".asf", ".csv", ".txt")
+ENDINGS: Final = (".asf", ".csv")
 KPA_OF: Final = {
     "kpa": 1.0, "pa": 0.001, "mpa": 1000.0, "mmhg": 0.133322, "psi": 6.894757, "bar": 100.0, "mbar": 0.1,
     "n/cm2": 10.0, "g/cm2": 0.0980665, "kg/cm2": 98.0665, "raw": 1.0,
@@ -33,7 +33,7 @@ def read_tekscan(
     folder: Path,
     subjects: Sequence[int] | None = None,
     *,
-    orientation: Orientation = Orientation(),  # noqa: B008  (frozen)
+    orientation: Orientation = CANONICAL,
 ) -> Maps:
     """kPa, or counts where UNITS is raw; no joints, one group a file, posture unknown.
 
@@ -115,7 +115,7 @@ def _frame(path: Path, lines: Sequence[str], title: str, grid: Grid) -> NDArray[
         widths = " or ".join(map(str, sorted(shape[1]))) or "0"
         raise foreign(path, f"has {shape[0]} rows of {widths} in {title.strip(', ')}, not {grid.rows} x {grid.cols}")
     try:
-        frame = np.array([[0 if v.strip() in "Bb" else float(v) for v in row] for row in rows], np.float32)
+        frame = np.array([[0 if v.strip() in ("B", "b") else float(v) for v in row] for row in rows], np.float32)
     except ValueError as error:
         raise foreign(path, f"has {title.strip(', ')} with a value that is no number ({error})") from None
     require_finite(frame, path)

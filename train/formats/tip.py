@@ -67,7 +67,7 @@ def _recordings(folder: Path) -> Iterator[tuple[int, int, Path]]:
         subject, group = path.parent.parent.name, path.parent.name
         if subject.isdigit() and group.isdigit():
             found.append((int(subject), int(group), path.parent))
-    for path in folder.glob("data_*.npz"):
+    for path in [] if found else folder.glob("data_*.npz"):
         number = re.fullmatch(r"data_(\d+)", path.stem)
         if number and 1 <= int(number[1]) <= 40:
             n = int(number[1])
