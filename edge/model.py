@@ -27,6 +27,7 @@ class KeypointModel:
         """Raises ValueError with the reason when graph and manifest disagree."""
         if problem := next(_disagreements(interpreter, manifest), None):
             raise ValueError(problem)
+        interpreter.allocate()
         self.manifest = manifest
         self.runtime = interpreter.runtime
         self._interpreter = interpreter
@@ -60,7 +61,7 @@ class KeypointModel:
             )
         try:
             return cls(Interpreter(content, num_threads), manifest)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise Failure(
                 f"model {path}: {error}: convert it again with this version's convert-run", Exit.BAD_CONFIG
             ) from None
@@ -145,9 +146,7 @@ def _disagreements(interpreter: Interpreter, manifest: Manifest) -> Iterator[str
         yield from _head_disagreements("posture", manifest.posture, n_features, len(manifest.posture.classes))
 
 
-def _tensor_disagreements(
-    what: str, tensor: Tensor, shape: tuple[int, ...], says: Input | Output
-) -> Iterator[str]:
+def _tensor_disagreements(what: str, tensor: Tensor, shape: tuple[int, ...], says: Input | Output) -> Iterator[str]:
     if tensor.shape != shape:
         yield f"{what} has shape {tensor.shape}, the manifest says {shape}"
     if tensor.dtype != "int8":

@@ -47,8 +47,8 @@ class Preprocessor:
         """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
         frames = np.asarray(frames, np.float32)
         flat = frames.reshape(*frames.shape[:-2], -1)
-        baseline = _rank(flat, self.constants.baseline_percent)[..., None]
-        scale = _rank(flat, self.constants.scale_percent)[..., None] - baseline
+        baseline = rank_value(flat, self.constants.baseline_percent)[..., None]
+        scale = rank_value(flat, self.constants.scale_percent)[..., None] - baseline
         pressure = np.maximum(frames - baseline, 0)
         if self.mat != self.model:
             pressure = self._rows @ pressure @ self._cols.T
@@ -68,7 +68,7 @@ class Preprocessor:
         return np.asarray((xy_cm + margin_cm) / size_cm, np.float64)
 
 
-def _rank(flat: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
+def rank_value(flat: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
     """The value of that rank along the last axis, without interpolation: (..., n) -> (..., 1)."""
     rank = (flat.shape[-1] - 1) * percent // 100
     return np.partition(flat, rank, axis=-1)[..., rank : rank + 1]

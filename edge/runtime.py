@@ -38,14 +38,15 @@ class Interpreter:
         self.inputs = _tensors(self._tflite.get_input_details())
         self.outputs = _tensors(self._tflite.get_output_details())
         self._output_index = [int(d["index"]) for d in self._tflite.get_output_details()]
-        self._allocated = False
+        self._input_index = int(self._tflite.get_input_details()[0]["index"])
+
+    def allocate(self) -> None:
+        """Once before `invoke`, apart from loading so that a model can be refused before it costs memory."""
+        self._tflite.allocate_tensors()
 
     def invoke(self, values: NDArray[np.int8]) -> list[NDArray[np.int8]]:
         """int8 array in the shape of the first input -> one int8 array for each output."""
-        if not self._allocated:
-            self._tflite.allocate_tensors()
-            self._allocated = True
-        self._tflite.set_tensor(self._tflite.get_input_details()[0]["index"], values)
+        self._tflite.set_tensor(self._input_index, values)
         self._tflite.invoke()
         return [self._tflite.get_tensor(index) for index in self._output_index]
 

@@ -1,0 +1,205 @@
+"""The JSON lines on stdout: hello, pose, event, health, end. One object a line; consumers skip unknown keys."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from edge import __version__
+from edge.model import KeypointModel
+from edge.pipeline import Pipeline, Result
+from firmware_bridge.decoder import Frame, StreamCounts
+from firmware_bridge.messages import Info
+from firmware_bridge.skeleton import JOINTS
+
+
+def _rounded(digits: int) -> PlainSerializer:
+    return PlainSerializer(lambda value: round(value, digits), return_type=float)
+
+
+Cm = Annotated[float, _rounded(2)]
+Share = Annotated[float, _rounded(4)]
+Milliseconds = Annotated[float, _rounded(2)]
+
+
+class Line(BaseModel):
+    """What every line carries."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    type: str
+    v: Literal[1] = Field(default=1, description="version of this format; grows when a key changes its meaning")
+    ts: Annotated[float, _rounded(6)] = Field(description="Unix s; in a replay the time of the recording")
+    seq: int | None = Field(description="sequence number of the frame; in other lines of the latest frame")
+    mat: str
+
+    def json_line(self) -> str:
+        return self.model_dump_json() + "\n"
+
+
+class ModelLine(BaseModel):
+    """Which model makes the joints."""
+
+    name: str
+    version: str
+    sha256: str
+    runtime: str
+
+
+class GridLine(BaseModel):
+    """The canonical grid: head at row 0, seen from above."""
+
+    rows: int
+    cols: int
+    pitch_x_cm: float
+    pitch_y_cm: float
+
+
+class Firmware(BaseModel):
+    """What INFO says of the mat's firmware."""
+
+    name: str
+    version: str
+
+
+class Units(BaseModel):
+    """Units of the numbers whose keys do not name them."""
+
+    pressure: Literal["counts"] = "counts"
+
+
+class Hello(Line):
+    """The first line, and again whenever the mat turns out to be another."""
+
+    type: Literal["hello"] = "hello"
+    software: str = __version__
+    model: ModelLine
+    grid: GridLine
+    units: Units = Units()
+    firmware: Firmware
+    device_id: int
+    boot_id: int
+    frame_rate_hz: float | None
+    joint_names: tuple[str, ...] = JOINTS
+
+
+class Joint(BaseModel):
+    """One named joint, cm from the top left corner of the canonical mat."""
+
+    x_cm: Cm
+    y_cm: Cm
+    confidence: Share
+
+
+class Pose(Line):
+    """One frame."""
+
+    type: Literal["pose"] = "pose"
+    boot_id: int
+    t_us: int = Field(description="start of the scan on the device's clock")
+    occupied: bool
+    joints: dict[str, Joint] | None = Field(description="null when the mat is empty, or the model cannot read it")
+    keypoints: list[tuple[Share, Share, Share]] = Field(description="x_norm, y_norm of the mat, confidence")
+    cop_cm: tuple[Cm, Cm] | None
+    contact_area_cm2: Annotated[float, _rounded(1)]
+    peak_pressure: Annotated[float, _rounded(1)]
+    posture: str | None
+    latency_ms: Milliseconds | None = Field(default=None, description="from the frame's last byte; null in a replay")
+
+
+EventName = Literal[
+    "port_open", "port_lost", "port_waiting", "reboot", "stale", "fresh", "recording_failed", "recording_truncated"
+]
+
+
+class EventLine(Line):
+    """Something happened."""
+
+    type: Literal["event"] = "event"
+    event: EventName
+    detail: str
+
+
+class Counts(BaseModel):
+    """received = poses + dropped; received + lost = sent by the mat, for each boot id."""
+
+    received: int = Field(description="whole frames")
+    lost: int = Field(description="frames missing by their sequence numbers")
+    corrupt: int = Field(description="messages that cannot be trusted")
+    skipped: int = Field(description="messages of unknown version or type")
+    repeated: int
+    reboots: int
+    unknown: int = Field(description="gaps in which nobody knows how many frames were lost")
+    dropped: int = Field(description="frames without a pose: a newer one was there, or no INFO yet")
+    poses: int
+    port_losses: int
+
+    @classmethod
+    def of(cls, stream: StreamCounts, *, dropped: int, poses: int, port_losses: int) -> "Counts":
+        return cls(
+            received=stream.received,
+            lost=stream.lost,
+            corrupt=stream.corrupt,
+            skipped=stream.skipped,
+            repeated=stream.repeated,
+            reboots=stream.reboots,
+            unknown=stream.unknown,
+            dropped=dropped,
+            poses=poses,
+            port_losses=port_losses,
+        )
+
+
+class Health(Line):
+    """Whether frames come and poses are made of them; on every change and at an interval."""
+
+    type: Literal["health"] = "health"
+    status: Literal["ok", "pressure_only", "stale"]
+    reason: str | None
+    counts: Counts
+
+
+class End(Line):
+    """The last line."""
+
+    type: Literal["end"] = "end"
+    counts: Counts
+
+
+def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info, pipeline: Pipeline) -> Hello:
+    manifest, grid = model.manifest, pipeline.grid
+    return Hello(
+        ts=ts,
+        seq=seq,
+        mat=mat,
+        model=ModelLine(
+            name=manifest.name, version=manifest.version, sha256=manifest.model_sha256, runtime=model.runtime
+        ),
+        grid=GridLine(rows=grid.rows, cols=grid.cols, pitch_x_cm=grid.pitch_x_cm, pitch_y_cm=grid.pitch_y_cm),
+        firmware=Firmware(name=info.firmware_name, version=info.firmware_version),
+        device_id=info.device_id,
+        boot_id=info.boot_id,
+        frame_rate_hz=None if info.frame_rate_mhz is None else info.frame_rate_mhz / 1000,
+    )
+
+
+def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pose:
+    joints = None
+    if result.joints is not None:
+        joints = {
+            name: Joint(x_cm=x_cm, y_cm=y_cm, confidence=confidence)
+            for name, (x_cm, y_cm, confidence) in zip(JOINTS, result.joints.tolist(), strict=True)
+        }
+    return Pose(
+        ts=ts,
+        seq=frame.seq,
+        mat=mat,
+        boot_id=boot_id,
+        t_us=frame.t_us,
+        occupied=result.occupied,
+        joints=joints,
+        keypoints=[] if result.keypoints is None else result.keypoints.tolist(),
+        cop_cm=result.centre_of_pressure_cm,
+        contact_area_cm2=result.contact_area_cm2,
+        peak_pressure=result.peak_pressure,
+        posture=result.posture,
+    )

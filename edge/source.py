@@ -1,0 +1,190 @@
+"""The port's side of a live run: a thread that reads, decodes and records, and the mailbox it fills.
+
+Recording is lossless; the pipeline is handed the newest frame only.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from firmware_bridge.decoder import Decoder, Frame
+from firmware_bridge.encoder import encode
+from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.link import LinkDown, LinkUp, ReopeningLink
+from firmware_bridge.messages import GetInfo, Info
+from firmware_bridge.recording import RecordingWriter
+
+READ_S: Final = 0.2
+"""Longest wait for bytes, and so for noticing that the run ends."""
+ASK_INFO_EVERY_S: Final = 2.0
+PERMISSION_GRACE_S: Final = 10.0
+"""A port without permission becomes an error only after so long: udev sets its group late."""
+MAX_NOTICES: Final = 64
+"""Link changes that wait for the main loop; the oldest go first, their losses stay counted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A frame and the INFO it came under."""
+
+    frame: Frame
+    info: Info
+    unix_s: float
+    steady_s: float
+    """When its last byte had been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    """The recording ends here, the run goes on."""
+
+    reason: str
+
+
+Notice = LinkDown | LinkUp | RecordingFailed
+
+
+class Mailbox:
+    """Between the reader and the main loop: notices in order, and the newest of INFO and frame."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        """Frames that no one took: a newer one came, or the mat was not known yet."""
+        self._notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
+        self._info: Info | None = None
+        self._frame: Arrival | None = None
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    def put(self, item: Arrival | Info | Notice) -> None:
+        with self._changed:
+            if isinstance(item, Arrival):
+                self.dropped += self._frame is not None
+                self._frame = item
+            elif isinstance(item, Info):
+                self._info = item
+            else:
+                self._notices.append(item)
+            self._changed.notify()
+
+    def drop(self) -> None:
+        with self._changed:
+            self.dropped += 1
+
+    def discard(self) -> None:
+        """The run ends: the frame that still waits counts as dropped."""
+        with self._changed:
+            self.dropped += self._frame is not None
+            self._frame = None
+
+    def fail(self, error: BaseException) -> None:
+        """The reader ends with `error`: the next `take` raises it."""
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+    def take(self, timeout_s: float) -> tuple[list[Notice], Info | None, Arrival | None]:
+        """All that came since the last call, waiting up to `timeout_s` for something."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._notices or self._info or self._frame or self._error, timeout_s)
+            notices, info, frame = list(self._notices), self._info, self._frame
+            self._notices.clear()
+            self._info = self._frame = None
+            if self._error and not (notices or info or frame):
+                raise self._error
+            return notices, info, frame
+
+
+class PortReader:
+    """link -> decoder -> recorder -> mailbox, in a thread of its own between `start` and `stop`."""
+
+    def __init__(
+        self,
+        link: ReopeningLink,
+        recorder: RecordingWriter | None = None,
+        *,
+        permission_grace_s: float = PERMISSION_GRACE_S,
+        steady_s: Callable[[], float] = time.monotonic,
+        unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.mailbox = Mailbox()
+        self.counts = (decoder := Decoder()).counts
+        self._decoder, self._link, self._recorder = decoder, link, recorder
+        self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
+        self._info: Info | None = None
+        self._asked_s: float | None = None
+        self._questions = 0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="port-reader", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and closes the link; what was read before has been recorded."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.is_set():
+                self.read_once(READ_S)
+        except BaseException as error:
+            self.mailbox.fail(error)
+        finally:
+            self._link.close()
+
+    def read_once(self, timeout_s: float) -> None:
+        """One turn of the thread. Raises Failure for ports that no waiting mends."""
+        match self._link.read(timeout_s):
+            case LinkUp() as up:
+                self._asked_s = None
+                self.mailbox.put(up)
+            case LinkDown() as down:
+                self._info = None  # a mat that comes back may be another: its frames wait for its INFO
+                if down.code == Exit.DEVICE_LOST:
+                    self._decoder.interrupted()
+                self.mailbox.put(down)
+            case bytes() as data:
+                self._receive(data)
+        if self._link.down is None and self._info is None:
+            self._ask_info()
+        self._check_permission()
+
+    def _receive(self, data: bytes) -> None:
+        steady_s, unix_us = self._steady_s(), self._unix_us()
+        for received in self._decoder.feed(data):
+            self._record(received.raw, unix_us)
+            match received.event:
+                case Info() as info:
+                    self._info = info
+                    self.mailbox.put(info)
+                case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
+                    self.mailbox.put(Arrival(frame, self._info, unix_us / 1e6, steady_s))
+                case Frame():
+                    self.mailbox.drop()
+
+    def _record(self, raw: bytes, unix_us: int) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.write(raw, unix_us)
+        except OSError as error:
+            reason = f"recording {self._recorder.path} ends here: {error.strerror}"
+            self._recorder = None
+            self.mailbox.put(RecordingFailed(reason))
+
+    def _ask_info(self) -> None:
+        now_s = self._steady_s()
+        if self._asked_s is None or now_s - self._asked_s >= ASK_INFO_EVERY_S:
+            self._asked_s = now_s
+            self._link.write(encode(GetInfo(), seq=self._questions))
+            self._questions += 1
+
+    def _check_permission(self) -> None:
+        down = self._link.down
+        if down and down.code == Exit.PERMISSION and self._steady_s() - down.since_s >= self._permission_grace_s:
+            raise Failure(down.reason, Exit.PERMISSION)

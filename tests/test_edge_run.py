@@ -1,0 +1,422 @@
+"""edge-run as a process of its own: ports that go and come, bad input, signals, recordings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import serial
+from edge_packages import info, package
+
+from edge.model import DEFAULT_MODEL
+from edge.run import ORIENTATIONS
+from edge.score import joint_errors_cm
+from firmware_bridge.encoder import encode, encode_frame
+from firmware_bridge.geometry import Orientation
+from firmware_bridge.recording import RecordingWriter
+from firmware_bridge.skeleton import JOINTS
+from train.pmd import ORIENTATION_I, read_pmd
+
+NOBODY = 65534
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package(tmp_path_factory.mktemp("package"))
+
+
+class Daemon:
+    """A running edge-run whose lines are read one by one."""
+
+    def __init__(self, *arguments: object, stdout: int = subprocess.PIPE) -> None:
+        command = [sys.executable, "-c", "from edge.run import cli; cli()", *map(str, arguments)]
+        self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        self.lines: Lines = []
+        self.errors = ""
+
+    def until(self, *what: str) -> dict[str, Any]:
+        """Reads on to a line of one of these types, or an event of one of these names."""
+        assert self.process.stdout is not None
+        for text in self.process.stdout:
+            self.lines.append(json.loads(text))
+            if said(self.lines[-1]) in what:
+                return self.lines[-1]
+        raise AssertionError(f"edge-run ended before {what}: {self.process.communicate()[1]}")
+
+    def finish(self) -> int:
+        """The rest of its lines, and its exit code."""
+        rest, self.errors = self.process.communicate()
+        self.lines += map(json.loads, (rest or "").splitlines())
+        return self.process.returncode
+
+    def all(self, what: str) -> Lines:
+        return [line for line in self.lines if said(line) == what]
+
+
+def said(line: dict[str, Any]) -> str:
+    return str(line.get("event", line["type"]))
+
+
+def run(*arguments: object) -> Daemon:
+    daemon = Daemon(*arguments)
+    daemon.finish()
+    return daemon
+
+
+def complaint(daemon: Daemon) -> str:
+    """The one line in which it says why it ended; logs and what LiteRT says of itself come before it."""
+    assert "Traceback" not in daemon.errors
+    *_, last = daemon.errors.splitlines()
+    assert last.startswith("edge-run: ")
+    return last
+
+
+@pytest.fixture
+def mat(tmp_path: Path) -> Iterator["Mat"]:
+    mat = Mat(tmp_path / "mat")
+    yield mat
+    mat.kill()
+
+
+class Mat:
+    """bridge-sim on a pty with a stable name, to be killed and started again."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *arguments: object) -> None:
+        command = [sys.executable, "-m", "firmware_bridge.bridge_sim", "--link", str(self.link), *map(str, arguments)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        assert "bridge-sim:" in self.process.stderr.readline()
+
+    def kill(self) -> None:
+        """As if the plug were pulled: it cleans nothing up."""
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def recording(pmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Person 13, one median map of each posture, as the FSA mat sends it."""
+    path = tmp_path_factory.mktemp("recording") / "person13.matlog"
+    write_recording(path, read_pmd(pmd, [13]).medians().pressure, ORIENTATION_I)
+    return path
+
+
+def write_recording(path: Path, maps: np.ndarray, orientation: Orientation, said: Orientation | None = None) -> None:
+    with RecordingWriter(path) as recorder:
+        mat = info(orientation=orientation, frame_rate_mhz=1000)
+        recorder.write(encode(mat if said is None else info(mat.grid, said, frame_rate_mhz=1000)), 0)
+        for seq, counts in enumerate(maps):
+            sent = orientation.from_canonical(counts.round().clip(0, 4095).astype(np.uint16))
+            recorder.write(encode_frame(sent, seq=seq, t_us=seq * 1_000_000), seq * 1_000_000)
+
+
+def test_the_virtual_mat_end_to_end(model: Path) -> None:
+    daemon = run("--port", "sim:?seed=7", "--duration", 4, "--output", "json:-", "--model", model, "--mat", "bed")
+    assert daemon.process.returncode == 0, daemon.errors
+    assert [line["type"] for line in daemon.lines if line["type"] in ("hello", "end")] == ["hello", "end"]
+    assert (daemon.lines[0]["type"], daemon.lines[-1]["type"]) == ("hello", "end")
+    assert all(line["v"] == 1 and line["mat"] == "bed" and {"ts", "seq"} <= set(line) for line in daemon.lines)
+    poses = daemon.all("pose")
+    assert poses[0]["joints"] is None
+    assert set(poses[-1]["joints"]) == set(JOINTS)
+    counts = daemon.lines[-1]["counts"]
+    assert counts["poses"] == len(poses)
+    assert counts["received"] == counts["poses"] + counts["dropped"]
+
+
+def test_an_empty_bed_has_no_joints(model: Path) -> None:
+    daemon = run("--port", "sim:?seed=3&scene=empty&rate=50", "--duration", 1, "--model", model)
+    assert daemon.all("pose")
+    assert all(pose["joints"] is None and not pose["occupied"] for pose in daemon.all("pose"))
+
+
+def test_the_packaged_model_finds_the_joints_of_a_person_it_never_saw(
+    recording: Path, pmd: Path, joints_i: Path
+) -> None:
+    daemon = run("--replay", recording)
+    assert daemon.lines[0]["model"]["name"] == json.loads(DEFAULT_MODEL.with_suffix(".json").read_text())["name"]
+    predicted = [[(p["joints"][j]["x_cm"], p["joints"][j]["y_cm"]) for j in JOINTS] for p in daemon.all("pose")]
+    annotated = read_pmd(pmd, [13], joints=joints_i).medians().joints
+    score = joint_errors_cm(np.array(predicted), annotated[..., :2], annotated[..., 2])
+    assert score.mean_cm <= 4.0
+    assert score.pck_10cm >= 93
+
+
+def test_a_mat_that_is_killed_and_restarted_three_times_is_found_again(mat: Mat, model: Path) -> None:
+    mat.start("--rate", 20)
+    daemon = Daemon("--port", mat.link, "--model", model)
+    daemon.until("pose")
+    for _ in range(3):
+        mat.kill()
+        daemon.until("port_lost")
+        mat.start("--rate", 20)
+        daemon.until("port_open")
+        daemon.until("reboot")
+        daemon.until("pose")
+    daemon.process.terminate()
+    assert daemon.finish() == 0, daemon.errors
+    assert len(daemon.all("port_lost")) == 3
+    assert len({pose["boot_id"] for pose in daemon.all("pose")}) == 4
+    counts = daemon.lines[-1]["counts"]
+    assert (counts["port_losses"], counts["reboots"], counts["corrupt"]) == (3, 3, 0)
+    assert counts["received"] == counts["poses"] + counts["dropped"]
+    assert counts["unknown"] == 3
+    assert daemon.errors.count("was lost") == 3
+
+
+def test_a_mat_that_appears_late_is_waited_for_with_one_line(mat: Mat, model: Path) -> None:
+    daemon = Daemon("--port", mat.link, "--model", model)
+    assert daemon.process.stderr is not None
+    said = ""
+    while "waiting" not in said:
+        said = daemon.process.stderr.readline()
+    mat.start()
+    assert daemon.until("hello", "pose", "end")["type"] == "hello"
+    daemon.process.terminate()
+    assert daemon.finish() == 0
+    assert "waiting" not in daemon.errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_the_run_with_its_counts(model: Path, number: signal.Signals) -> None:
+    daemon = Daemon("--port", "sim:?rate=20&scene=empty", "--model", model)
+    daemon.until("pose")
+    daemon.process.send_signal(number)
+    assert daemon.finish() == 0
+    assert daemon.lines[-1]["type"] == "end"
+    assert "Traceback" not in daemon.errors
+
+
+def test_a_signal_while_waiting_for_the_port_ends_the_run(tmp_path: Path, model: Path) -> None:
+    daemon = Daemon("--port", tmp_path / "never", "--model", model)
+    assert daemon.process.stderr is not None
+    while "waiting" not in daemon.process.stderr.readline():
+        pass
+    daemon.process.terminate()
+    assert daemon.finish() == 0
+    assert [line["type"] for line in daemon.lines] == ["end"]
+
+
+def test_when_nobody_reads_stdout_any_more_the_run_ends_silently(model: Path) -> None:
+    daemon = Daemon("--port", "sim:?rate=20&scene=empty", "--model", model)
+    assert daemon.process.stdout is not None
+    daemon.until("pose")
+    daemon.process.stdout.close()
+    assert daemon.process.stderr is not None
+    with daemon.process.stderr as stderr:
+        daemon.errors = stderr.read()
+    assert daemon.process.wait() == 0
+    assert "Traceback" not in daemon.errors
+    assert "BrokenPipe" not in daemon.errors
+
+
+def test_a_replay_gives_the_same_bytes_twice(recording: Path, model: Path) -> None:
+    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--replay", recording, "--model", model]
+    outputs = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count(b'"type":"pose"') == 17
+    assert b'"latency_ms":null' in outputs[0]
+
+
+def test_what_was_recorded_live_is_replayed_whole(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "night.matlog"
+    live = run("--port", "sim:?seed=2", "--duration", 4, "--record", path, "--model", model)
+    replayed = run("--replay", path, "--model", model)
+    assert replayed.process.returncode == 0, replayed.errors
+    counts = replayed.lines[-1]["counts"]
+    assert counts["received"] == counts["poses"] == live.lines[-1]["counts"]["received"]
+    again = {pose["seq"]: pose for pose in replayed.all("pose")}
+    for pose in live.all("pose"):
+        assert pose | {"latency_ms": None} == again[pose["seq"]]
+
+
+@pytest.mark.parametrize("name", list(ORIENTATIONS))
+def test_an_orientation_on_the_command_line_turns_what_the_mat_says_wrong(
+    tmp_path: Path, pmd: Path, model: Path, name: str
+) -> None:
+    maps = read_pmd(pmd, [6]).medians().pressure[:2]
+    write_recording(tmp_path / "upright.matlog", maps, Orientation())
+    write_recording(tmp_path / "turned.matlog", maps, ORIENTATIONS[name], said=Orientation())
+    upright = run("--replay", tmp_path / "upright.matlog", "--model", model)
+    turned = run("--replay", tmp_path / "turned.matlog", "--model", model, "--orientation", name)
+    assert [p["joints"] for p in turned.all("pose")] == [p["joints"] for p in upright.all("pose")]
+    assert turned.lines[0]["grid"] == upright.lines[0]["grid"]
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2, 4])
+def test_multiplying_every_frame_of_a_recording_moves_no_joint(
+    tmp_path: Path, pmd: Path, model: Path, factor: float
+) -> None:
+    """By factors that the wire can carry without rounding or clipping: multiples of 4 counts, up to 1020."""
+    maps = np.minimum(read_pmd(pmd, [13]).medians().pressure // 4 * 4, 1020)
+    write_recording(tmp_path / "once.matlog", maps, Orientation())
+    write_recording(tmp_path / "times.matlog", maps * factor, Orientation())
+    once, times = (run("--replay", tmp_path / f"{name}.matlog", "--model", model) for name in ("once", "times"))
+    assert len(once.all("pose")) == 17
+    for a, b in zip(once.all("pose"), times.all("pose"), strict=True):
+        assert b["peak_pressure"] == a["peak_pressure"] * factor
+        assert b | {"peak_pressure": None} == a | {"peak_pressure": None}
+        assert a["joints"] is not None
+
+
+def test_a_missing_port_under_quit(tmp_path: Path, model: Path) -> None:
+    daemon = run("--port", tmp_path / "none", "--on-disconnect", "quit", "--model", model)
+    assert daemon.process.returncode == 66
+    assert f"no port {tmp_path / 'none'}" in complaint(daemon)
+    assert [line["type"] for line in daemon.lines] == ["end"]
+
+
+def test_a_busy_port_under_quit(mat: Mat, model: Path) -> None:
+    mat.start()
+    with serial.Serial(str(mat.link), exclusive=True):
+        daemon = run("--port", mat.link, "--on-disconnect", "quit", "--model", model)
+    assert daemon.process.returncode == 69
+    assert "busy" in complaint(daemon)
+
+
+def test_a_port_that_is_lost_under_quit(mat: Mat, model: Path) -> None:
+    mat.start()
+    daemon = Daemon("--port", mat.link, "--on-disconnect", "quit", "--model", model)
+    daemon.until("pose")
+    mat.kill()
+    assert daemon.finish() == 74
+    assert "was lost" in complaint(daemon)
+    assert [said(line) for line in daemon.lines[-2:]] == ["port_lost", "end"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_port_without_permission_says_dialout_after_ten_seconds(mat: Mat) -> None:
+    """Imports come first: the interpreter may lie where the unprivileged user cannot read."""
+    program = f"""
+import os, sys
+import ai_edge_litert.interpreter
+from edge.run import cli
+os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
+cli()
+"""
+    mat.start()
+    os.chmod(mat.link, 0o620)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        link = Path(folder, "mat")
+        link.symlink_to(os.readlink(mat.link))
+        command = [sys.executable, "-c", program, "--port", str(link), "--on-disconnect", "quit"]
+        command += ["--model", str(package(Path(folder)))]
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 77, done.stderr
+    assert "dialout" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["end"]
+
+
+def test_a_model_that_disagrees_with_its_manifest(tmp_path: Path) -> None:
+    daemon = run("--port", "sim:", "--model", package(tmp_path, model_sha256="0" * 64))
+    assert daemon.process.returncode == 78
+    assert "SHA-256" in complaint(daemon)
+    assert daemon.errors.count("\n") == 1
+    assert daemon.lines == []
+
+
+def test_a_text_file_as_model(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_text("This is not the model you are looking for.\n")
+    daemon = run("--port", "sim:", "--model", tmp_path / "model.tflite")
+    assert daemon.process.returncode == 78
+    assert "is not a .tflite model" in complaint(daemon)
+    assert daemon.errors.count("\n") == 1
+
+
+def test_a_truncated_recording_is_a_warning(tmp_path: Path, recording: Path, model: Path) -> None:
+    cut = tmp_path / "cut.matlog"
+    cut.write_bytes(recording.read_bytes()[:-700])
+    daemon = run("--replay", cut, "--model", model)
+    assert daemon.process.returncode == 0
+    assert "ends within a message" in daemon.errors
+    assert [said(line) for line in daemon.lines[-2:]] == ["recording_truncated", "end"]
+    assert len(daemon.all("pose")) == 16
+
+
+@pytest.mark.parametrize("content", [b"", b"I am a diary, not a recording.\n" * 100])
+def test_an_empty_or_foreign_file_as_recording(tmp_path: Path, content: bytes, model: Path) -> None:
+    path = tmp_path / "file.matlog"
+    path.write_bytes(content)
+    daemon = run("--replay", path, "--model", model)
+    assert daemon.process.returncode == 65
+    assert str(path) in complaint(daemon)
+    assert daemon.lines == []
+
+
+def test_missing_files(tmp_path: Path, model: Path) -> None:
+    for arguments in (
+        ("--replay", tmp_path / "none.matlog", "--model", model),
+        ("--port", "sim:", "--model", tmp_path / "none.tflite"),
+    ):
+        daemon = run(*arguments)
+        assert daemon.process.returncode == 66
+        assert str(tmp_path / "none.") in complaint(daemon)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "--port sim: --replay x.matlog",
+        "--replay x.matlog --record y.matlog",
+        "--port sim: --speed 2",
+        "--port sim: --output mqtt://localhost",
+        "--port sim:?colour=red",
+        "--port sim: --orientation sideways",
+        "--replay x.matlog --speed 0",
+        "--port sim: --duration -1",
+        "--port sim: --duration inf",
+        "--port sim: --on-disconnect panic",
+        "--port sim: --colour red",
+    ],
+)
+def test_wrong_usage(arguments: str, model: Path) -> None:
+    daemon = run(*arguments.split(), "--model", model)
+    assert daemon.process.returncode == 2
+    assert "error: " in daemon.errors or complaint(daemon)
+
+
+def test_a_recording_is_never_overwritten(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "night.matlog"
+    path.write_text("precious")
+    daemon = run("--port", "sim:", "--duration", 1, "--record", path, "--model", model)
+    assert daemon.process.returncode == 2
+    assert path.read_text() == "precious"
+
+
+def test_help_names_every_option_and_exit_code() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from edge.run import cli; cli()", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    options = (
+        "--port --baud --on-disconnect --list-ports --replay -r --speed --orientation --model --mat --record -w "
+        "--duration -T --output -F"
+    )
+    assert [option for option in options.split() if option not in done.stdout] == []
+    assert "as fast as possible (the default)" in " ".join(done.stdout.split())
+    for code in (0, 2, 65, 66, 69, 70, 74, 77, 78):
+        assert f"\n  {code:2d}  " in done.stdout
+
+
+def test_listing_ports_needs_neither_port_nor_model() -> None:
+    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--list-ports", "--model", "/nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert bool(done.stdout) != ("no serial port" in done.stderr)

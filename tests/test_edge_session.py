@@ -1,0 +1,178 @@
+"""Which lines tell of what a mat does: the session has no clock, so every moment is chosen here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge_packages import frame, info, package
+
+from edge.keypoints import Keypoints
+from edge.messages import Line
+from edge.model import KeypointModel
+from edge.session import Instant, Session, with_latency
+from firmware_bridge.decoder import StreamCounts
+from firmware_bridge.errors import Exit
+from firmware_bridge.geometry import Grid, Orientation
+from firmware_bridge.link import LinkDown, LinkUp
+from train.pmd import read_pmd
+
+MAT = info()
+LOST = LinkDown("port /dev/mat was lost", Exit.DEVICE_LOST, 0.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> KeypointModel:
+    return KeypointModel.from_files(package(tmp_path_factory.mktemp("package")))
+
+
+@pytest.fixture(scope="module")
+def counts(pmd: Path) -> np.ndarray:
+    return np.asarray(read_pmd(pmd, [2]).medians().pressure[0].astype(np.uint16))
+
+
+@pytest.fixture
+def session(model: KeypointModel) -> Session:
+    return Session(model, "bed", StreamCounts())
+
+
+def at(seconds: float) -> Instant:
+    return Instant(1_700_000_000 + seconds, seconds)
+
+
+def said(lines: Iterator[Line]) -> list[str]:
+    """Type of each line, or what happened."""
+    return [getattr(line, "event", line.type) for line in lines]
+
+
+def test_hello_comes_first_then_health_then_poses(session: Session, counts: np.ndarray) -> None:
+    assert said(session.link(LinkUp(0.0), at(0))) == []
+    assert said(session.info(MAT, at(0))) == ["hello", "health"]
+    assert said(session.frame(frame(counts), MAT, at(1))) == ["pose"]
+    assert session.end(at(2)).type == "end"
+
+
+def test_a_frame_whose_info_was_not_announced_is_preceded_by_hello(session: Session, counts: np.ndarray) -> None:
+    assert said(session.frame(frame(counts), MAT, at(0))) == ["hello", "health", "pose"]
+    assert said(session.info(MAT, at(0))) == []
+
+
+def test_nothing_is_said_before_the_mat_is_known_but_all_is_counted(session: Session) -> None:
+    missing = LinkDown("no port /dev/mat", Exit.MISSING_INPUT, 0.0)
+    for change in (missing, LinkUp(1.0), LOST):
+        assert said(session.link(change, at(0))) == []
+    assert said(session.tick(at(60))) == []
+    assert session.end(at(60)).model_dump()["counts"]["port_losses"] == 1
+
+
+def test_losses_of_the_port_and_reboots_are_events(session: Session, counts: np.ndarray) -> None:
+    list(session.frame(frame(counts), MAT, at(0)))
+    assert said(session.link(LOST, at(1))) == ["port_lost"]
+    assert said(session.link(LinkDown("no port", Exit.MISSING_INPUT, 1.0), at(1))) == ["port_waiting"]
+    assert said(session.link(LinkUp(1.0), at(2))) == ["port_open"]
+    again = info(boot_id=8)
+    lines = list(session.frame(frame(counts), again, at(2.5)))
+    assert said(iter(lines)) == ["reboot", "pose"]
+    assert lines[-1].model_dump()["boot_id"] == 8
+
+
+def test_another_mat_on_the_port_says_hello_again(session: Session, counts: np.ndarray) -> None:
+    list(session.info(MAT, at(0)))
+    turned = info(orientation=Orientation(3), boot_id=8)
+    device = np.ascontiguousarray(Orientation(3).from_canonical(counts))
+    assert said(session.frame(frame(device), turned, at(1))) == ["reboot", "hello", "pose"]
+
+
+def test_info_that_repeats_itself_or_changes_the_rate_says_nothing(session: Session) -> None:
+    list(session.info(MAT, at(0)))
+    assert said(session.info(info(), at(1))) == []
+    assert said(session.info(info(frame_rate_mhz=20_000), at(1))) == []
+
+
+@pytest.mark.parametrize(("rate_mhz", "limit_s"), [(10_000, 3.0), (1000, 5.0), (500, 10.0), (None, 3.0)])
+def test_a_mat_is_stale_after_three_seconds_or_five_frames(
+    session: Session, counts: np.ndarray, rate_mhz: int | None, limit_s: float
+) -> None:
+    mat = info(frame_rate_mhz=rate_mhz)
+    list(session.frame(frame(counts), mat, at(0)))
+    assert said(session.tick(at(limit_s - 0.01))) == []
+    lines = list(session.tick(at(limit_s + 0.01)))
+    assert said(iter(lines)) == ["stale", "health"]
+    assert lines[-1].model_dump()["status"] == "stale"
+    assert said(session.tick(at(limit_s + 0.02))) == []
+    lines = list(session.frame(frame(counts, 1), mat, at(limit_s + 1)))
+    assert said(iter(lines)) == ["fresh", "health", "pose"]
+    assert lines[1].model_dump()["status"] == "ok"
+
+
+def test_a_mat_that_never_sends_a_frame_is_stale(session: Session) -> None:
+    list(session.info(MAT, at(0)))
+    assert said(session.tick(at(5.1))) == ["stale", "health"]
+
+
+def test_the_rate_of_a_mat_that_does_not_tell_is_learned(session: Session, counts: np.ndarray) -> None:
+    mat = info(frame_rate_mhz=None)
+    for seconds in (0, 2):
+        list(session.frame(frame(counts, seconds), mat, at(seconds)))
+    assert said(session.tick(at(11))) == ["health"]
+    assert said(session.tick(at(12.1))) == ["stale", "health"]
+
+
+def test_setting_the_clock_back_makes_nothing_stale(session: Session, counts: np.ndarray) -> None:
+    list(session.frame(frame(counts), MAT, at(0)))
+    assert said(session.tick(Instant(1_700_000_000 - 3600, 1.0))) == []
+    assert said(session.tick(Instant(1_700_000_000 + 3600, 2.0))) == []
+
+
+def test_health_comes_every_ten_seconds(session: Session, counts: np.ndarray) -> None:
+    said_at = []
+    for second in range(35):
+        lines = said(session.frame(frame(counts, second), MAT, at(second))) + said(session.tick(at(second)))
+        said_at += [second] * lines.count("health")
+    assert said_at == [0, 10, 20, 30]
+
+
+def test_a_mat_that_does_not_fit_is_pressure_only_with_the_reason(session: Session) -> None:
+    small = info(Grid(16, 16, 2.54, 2.54))
+    lines = list(session.info(small, at(0)))
+    assert said(iter(lines)) == ["hello", "health"]
+    health = lines[1].model_dump()
+    assert health["status"] == "pressure_only"
+    assert "41 x 41 cm" in health["reason"]
+    lines = list(session.frame(frame(np.zeros((16, 16))), small, at(1)))
+    assert said(iter(lines)) == ["pose"]
+
+
+def test_failing_inference_is_told_once_and_its_end_too(
+    session: Session, model: KeypointModel, counts: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model_input: np.ndarray) -> dict[str, Keypoints]:
+        raise RuntimeError("no memory")
+
+    list(session.frame(frame(counts), MAT, at(0)))
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "predict", fail)
+        assert said(session.frame(frame(counts, 1), MAT, at(1))) == ["pose", "health"]
+        assert session.problem == "inference failed: no memory"
+        assert said(session.frame(frame(counts, 2), MAT, at(2))) == ["pose"]
+        assert said(session.frame(frame(counts * 0, 3), MAT, at(3))) == ["pose"]
+    lines = list(session.frame(frame(counts, 4), MAT, at(4)))
+    assert said(iter(lines)) == ["pose", "health"]
+    assert lines[1].model_dump()["status"] == "ok"
+
+
+def test_the_end_holds_the_counts(model: KeypointModel, counts: np.ndarray) -> None:
+    stream = StreamCounts(received=3, lost=2)
+    session = Session(model, "bed", stream)
+    for seq in range(2):
+        list(session.frame(frame(counts, seq), MAT, at(seq)))
+    session.dropped = 1
+    end = session.end(at(9)).model_dump()
+    assert (end["seq"], end["mat"], end["ts"]) == (1, "bed", 1_700_000_009)
+    numbers = {key: end["counts"][key] for key in ("received", "lost", "poses", "dropped")}
+    assert numbers == {"received": 3, "lost": 2, "poses": 2, "dropped": 1}
+
+
+def test_only_poses_have_a_latency(session: Session, counts: np.ndarray) -> None:
+    lines = [with_latency(line, 4.25) for line in session.frame(frame(counts), MAT, at(0))]
+    assert [line.model_dump().get("latency_ms") for line in lines] == [None, None, 4.25]
