@@ -59,7 +59,7 @@ class Bench:
     def _stage(
         self, keypoints: Sequence[Keypoints], joints: Sequence[Keypoints] | None, joint_map: JointMap | None
     ) -> Stage:
-        mapped = self._cm(_mapped(keypoints, joint_map)) if joint_map else None
+        mapped = self._cm(joint_map(features(keypoints)).reshape(-1, len(JOINTS), 2)) if joint_map else None
         joints_cm = self._cm(np.stack([j.xy_norm for j in joints])) if joints else mapped
         assert joints_cm is not None  # without an output `joints` there is a joint map: convert-run and edge see to it
         return Stage(joints_cm, self._cm(np.stack([k.xy_norm for k in keypoints])), mapped)
@@ -88,9 +88,3 @@ def shift(one: NDArray[np.float64], other: NDArray[np.float64]) -> Shift:
         float(distance.max()),
         [float(d) for d in distance.mean(0)],
     )
-
-
-def _mapped(keypoints: Sequence[Keypoints], joint_map: JointMap) -> NDArray[np.float64]:
-    """(N, 14, 2) in 0..1."""
-    xy_norm = features(keypoints) @ np.array(joint_map.weights) + np.array(joint_map.bias)
-    return np.asarray(xy_norm.reshape(-1, len(JOINTS), 2), np.float64)

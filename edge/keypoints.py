@@ -25,6 +25,11 @@ class Keypoints:
     spread_cm: NDArray[np.float32]
     """(K,): standard deviation of the heat map around the point; small where the model is sure."""
 
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(3K,): x_norm, y_norm, value of each point, as the manifest's linear heads take them."""
+        return np.column_stack([self.xy_norm, self.value]).ravel()
+
 
 class HeatmapDecoder:
     """Soft-argmax of one int8 output: expectation of (value, row, col) under each map's softmax."""

@@ -1,8 +1,11 @@
 """The manifest beside every .tflite: what the model is, what it was fed, what it is worth."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from firmware_bridge.errors import Exit, Failure
@@ -42,23 +45,32 @@ class Output(Strict):
     zero_point: int = Field(ge=-128, le=127)
 
 
-class JointMap(Strict):
-    """Linear map from the label-free keypoints to the 14 joints.
+class LinearHead(Strict):
+    """What is read linearly from the label-free keypoints' features (3K,), see edge.keypoints."""
 
-    features (K x (x_norm, y_norm, value), row-major) @ weights (3K, 28) + bias (28) = x_norm, y_norm of each joint.
-    """
-
-    weights: list[list[float]]
+    weights: list[list[float]] = Field(description="(3K, outputs)")
     bias: list[float]
+
+    @cached_property
+    def _matrices(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(self.weights), np.array(self.bias)
+
+    def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(..., 3K) -> (..., outputs)."""
+        weights, bias = self._matrices
+        return np.asarray(features @ weights + bias)
+
+
+class JointMap(LinearHead):
+    """Linear map from the label-free keypoints to x_norm, y_norm of each of the 14 joints: 28 outputs."""
+
     people: list[str] = Field(description="whose labels it was fitted on")
 
 
-class Posture(Strict):
-    """Linear posture head: features as in JointMap @ weights (3K, classes) + bias; the largest wins."""
+class Posture(LinearHead):
+    """Linear posture head, one output a class; the largest wins."""
 
     classes: list[str]
-    weights: list[list[float]]
-    bias: list[float]
 
 
 class Confidence(Strict):
@@ -96,7 +108,7 @@ class Calibration(Strict):
 
     people: list[str]
     frames: int
-    clipped_percent: float = Field(description="share of input samples at the ends of the int8 range")
+    clipped_percent: float = Field(description="share of input samples beyond the int8 range")
 
 
 class Manifest(Strict):

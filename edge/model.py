@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge import __version__
 from edge.keypoints import HeatmapDecoder, Keypoints, confidence
-from edge.manifest import Input, JointMap, Manifest, Output, Posture, read_manifest
+from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
@@ -90,22 +90,16 @@ class KeypointModel:
         head = self.manifest.posture
         if head is None:
             return None
-        scores = _features(found["keypoints"]) @ np.asarray(head.weights, np.float32) + np.asarray(head.bias)
-        return head.classes[int(np.argmax(scores))]
+        return head.classes[int(np.argmax(head(found["keypoints"].features)))]
 
 
 NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
-def _features(points: Keypoints) -> NDArray[np.float32]:
-    """(3K,): x_norm, y_norm, value of each keypoint, as the manifest's linear heads take them."""
-    return np.column_stack([points.xy_norm, points.value]).ravel()
-
-
 def _mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
     """Joints by the linear map; a joint is as sure as the keypoints that move it, weighted by how much they do."""
     weights = np.asarray(joint_map.weights, np.float32)
-    xy_norm = (_features(points) @ weights + np.asarray(joint_map.bias, np.float32)).reshape(len(JOINTS), 2)
+    xy_norm = joint_map(points.features).reshape(len(JOINTS), 2).astype(np.float32)
     pull = np.abs(weights).reshape(len(points.value), 3, len(JOINTS), 2)[:, :2].sum((1, 3))
     share = pull / np.maximum(pull.sum(0), np.finfo(np.float32).tiny)
     return Keypoints(xy_norm, points.value @ share, points.spread_cm @ share)
@@ -157,7 +151,7 @@ def _tensor_disagreements(what: str, tensor: Tensor, shape: tuple[int, ...], say
         yield f"{what} has zero point {tensor.zero_point}, the manifest says {says.zero_point}"
 
 
-def _head_disagreements(what: str, head: JointMap | Posture, n_features: int, n_outputs: int) -> Iterator[str]:
+def _head_disagreements(what: str, head: LinearHead, n_features: int, n_outputs: int) -> Iterator[str]:
     widths = {len(row) for row in head.weights} | {len(head.bias)}
     if len(head.weights) != n_features or widths != {n_outputs}:
         yield f"the manifest's {what} is not a matrix of {n_features} x {n_outputs} with its bias"

@@ -93,10 +93,9 @@ def evaluate(model: Evaluated, maps: Maps) -> dict[str, Any]:
     }
     x = features(found["keypoints"]) if len(found["keypoints"][0].value) else None
     if x is not None and model.joint_map:
-        mapped = x @ np.array(model.joint_map.weights) + np.array(model.joint_map.bias)
-        result["keypoints_linear"] = score(mapped.reshape(-1, len(JOINTS), 2))
+        result["keypoints_linear"] = score(model.joint_map(x).reshape(-1, len(JOINTS), 2))
     if x is not None and model.posture:
-        votes = (x @ np.array(model.posture.weights) + np.array(model.posture.bias)).argmax(1)
+        votes = model.posture(x).argmax(1)
         named = [model.posture.classes[v] == g.posture for v, g in zip(votes, medians.groups, strict=True) if g.posture]
         result["posture"] = {"classes": model.posture.classes, "maps": len(named), "right": sum(named)}
     return result

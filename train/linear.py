@@ -14,8 +14,8 @@ RIDGES: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 def features(points: Sequence[Keypoints]) -> NDArray[np.float64]:
-    """N x K keypoints -> (N, 3K): x_norm, y_norm, value of each, in this order."""
-    return np.stack([np.column_stack([p.xy_norm, p.value]).ravel() for p in points]).astype(np.float64)
+    """N x K keypoints -> (N, 3K)."""
+    return np.stack([p.features for p in points]).astype(np.float64)
 
 
 def fit_joint_map(x: NDArray[np.float64], people: Sequence[str], joints_norm: NDArray[np.float32]) -> JointMap:
