@@ -67,7 +67,7 @@ def read_poses(port: Path, duration_s: float, output: Path) -> None:
         for line in process.stdout:
             file.write(line)
             message = json.loads(line)
-            if message["type"] != "pose" or shown % SHOWN_EVERY == 0:
+            if message["type"] in ("hello", "end") or (message["type"] == "pose" and shown % SHOWN_EVERY == 0):
                 print("  " + _in_short(message), flush=True)
             shown += message["type"] == "pose"
     if process.returncode:
@@ -75,8 +75,11 @@ def read_poses(port: Path, duration_s: float, output: Path) -> None:
 
 
 def _in_short(message: dict[str, Any]) -> str:
-    if message["type"] != "pose":
-        return json.dumps(message)[:160]
+    if message["type"] == "hello":
+        grid, model = message["grid"], message["model"]
+        return f"hello: mat of {grid['rows']} x {grid['cols']} taxels, model {model['name']} on {model['runtime']}"
+    if message["type"] == "end":
+        return "end: " + ", ".join(f"{name} {count}" for name, count in message["counts"].items() if count)
     if not message["joints"]:
         return f"pose {message['seq']:4d}: nobody"
     parts = [f"{j} {message['joints'][j]['x_cm']:.0f},{message['joints'][j]['y_cm']:.0f}" for j in SHOWN_JOINTS]
