@@ -118,6 +118,22 @@ def test_evaluation_tells_errors_cost_and_whose_maps(
     assert "pmd:11" in capsys.readouterr().out
 
 
+def test_folds_are_evaluated_together(trained: Path, pmd: Path, joints_i: Path, tmp_path: Path) -> None:
+    """The same model twice stands for two folds: the pooled figure lies between the two."""
+    where = ("--data", pmd, "--joints", joints_i)
+    single = []
+    for subject in (11, 13):
+        assert evaluate("--model", trained, *where, "--subjects", subject, "--json", tmp_path / "one.json") == Exit.OK
+        single.append(json.loads((tmp_path / "one.json").read_text())["joints"]["mean_cm"])
+    folds = ("--fold", f"{trained}=11", "--fold", f"{trained}=13")
+    out = ("--json", tmp_path / "both.json", "--markdown", tmp_path / "both.md")
+    assert evaluate(*folds, *where, *out) == Exit.OK
+    both = json.loads((tmp_path / "both.json").read_text())
+    assert min(single) < both["joints"]["mean_cm"] < max(single)
+    assert both["joints"]["interval_95"]["mean_cm"] == pytest.approx(sorted(single))
+    assert f"| joints | {both['joints']['mean_cm']:.2f} (" in (tmp_path / "both.md").read_text()
+
+
 def test_evaluation_warns_of_people_the_model_knows(trained: Path, pmd: Path, joints_i: Path, capsys) -> None:
     assert evaluate("--model", trained, "--data", pmd, "--subjects", "12", "--joints", joints_i) == Exit.OK
     assert "warning: pmd:12 trained this model" in capsys.readouterr().out
@@ -134,6 +150,7 @@ def test_a_person_of_experiment_ii_is_known_from_experiment_i(pmd: Path, joints_
     ("changes", "code", "words"),
     [
         ({"--joints": None}, Exit.USAGE, "--joints FILE is needed"),
+        ({"--model": None}, Exit.USAGE, "give either --model FILE or --fold"),
         ({"--model": "none.pt"}, Exit.MISSING_INPUT, "no checkpoint none.pt"),
         ({"--model": "none.tflite"}, Exit.MISSING_INPUT, "no model none.tflite"),
         ({"--subjects": "7"}, Exit.MISSING_INPUT, "no subject 7"),

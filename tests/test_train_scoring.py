@@ -1,0 +1,51 @@
+"""Pooling over folds, and intervals over people."""
+
+import numpy as np
+import pytest
+
+from firmware_bridge.geometry import Grid
+from train.maps import Group, Maps
+from train.scoring import Scored, summary
+
+GRID = Grid(64, 32, 2.54, 2.54)
+
+
+def scored(people: dict[str, float], maps_each: int = 3) -> Scored:
+    """Every joint of a person is off by the given distance along x."""
+    names = [person for person in people for _ in range(maps_each)]
+    joints = np.full((len(names), 14, 3), 30.0, np.float32)
+    joints[..., 2] = 2
+    groups = [Group(f"{i}", name) for i, name in enumerate(names)]
+    maps = Maps(np.zeros((len(names), 64, 32), np.float32), GRID, groups, np.arange(len(names)), joints)
+    found = joints[..., :2].astype(float)
+    found[..., 0] += np.array([people[name] for name in names])[:, None]
+    return Scored(maps, [], {"joints": found}, [True] * len(names))
+
+
+def test_folds_are_pooled_over_all_their_joints() -> None:
+    result = summary([scored({"a": 2.0}), scored({"b": 6.0, "c": 12.0})])
+    assert result["joints"]["mean_cm"] == pytest.approx(20 / 3)
+    assert result["joints"]["pck_5cm"] == pytest.approx(100 / 3)
+    assert result["joints"]["pck_10cm"] == pytest.approx(200 / 3)
+    assert result["joints"]["per_person_cm"] == pytest.approx({"a": 2, "b": 6, "c": 12})
+    assert result["joints"]["joints"] == 9 * 14
+    assert result["data"]["people"] == ["a", "b", "c"]
+    assert result["posture"] == {"maps": 9, "right": 9}
+
+
+def test_the_interval_is_over_people_not_over_joints() -> None:
+    """Many joints of few different people say little: the interval spans the people."""
+    wide = summary([scored({"a": 2.0, "b": 10.0}, maps_each=50)])["joints"]["interval_95"]["mean_cm"]
+    assert wide == pytest.approx([2, 10])
+    same = summary([scored({"a": 3.0, "b": 3.0, "c": 3.0})])["joints"]["interval_95"]["mean_cm"]
+    assert same == pytest.approx([3, 3])
+
+
+def test_one_person_has_no_interval() -> None:
+    assert summary([scored({"a": 2.0})])["joints"]["interval_95"] is None
+
+
+def test_a_figure_that_not_every_fold_has_is_left_out() -> None:
+    one, two = scored({"a": 2.0}), scored({"b": 2.0})
+    one.found_cm["keypoints_linear"] = one.found_cm["joints"]
+    assert "keypoints_linear" not in summary([one, two])

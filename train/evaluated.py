@@ -1,0 +1,59 @@
+"""A .pt or a .tflite behind one interface, with what it cost and whom it knows."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.keypoints import Keypoints
+from edge.manifest import JointMap, Manifest, Posture, Preprocessing, Training, read_manifest
+from edge.model import KeypointModel
+from train.checkpoint import load_checkpoint, sha256_of
+from train.cost import multiply_accumulates, parameters
+from train.predict import FloatModel
+
+
+class Evaluated:
+    """One model file. Raises Failure: 66 for a missing file, 78 for one that is no model."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self.arena_bytes: int | None = None
+        """None for a .pt without a manifest: convert-run measures it."""
+        self.preprocessing: Preprocessing
+        self._model: FloatModel | KeypointModel
+        if path.suffix == ".tflite":
+            model = KeypointModel.from_files(path)
+            manifest = model.manifest
+            self._model, self.grid, self.preprocessing = model, manifest.grid, manifest.preprocessing
+            self.parameters, self.mac, self.arena_bytes = manifest.parameters, manifest.mac, manifest.arena_bytes
+            self._describe(manifest.training, manifest.joint_map, manifest.posture)
+        else:
+            checkpoint = load_checkpoint(path)
+            self._model, self.grid = FloatModel(checkpoint), checkpoint.grid
+            self.preprocessing = checkpoint.config.preprocessing
+            self.parameters = parameters(self._model.encoder)
+            self.mac = multiply_accumulates(self._model.encoder, self.grid.rows, self.grid.cols)
+            self._describe(checkpoint.training, checkpoint.joint_map, checkpoint.posture)
+            manifest_of = _manifest_of_encoder(path)
+            if manifest_of:
+                self.arena_bytes = manifest_of.arena_bytes
+
+    def _describe(self, training: Training, joint_map: JointMap | None, posture: Posture | None) -> None:
+        self.training, self.joint_map, self.posture = training, joint_map, posture
+
+    def predict(self, inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
+        """(N, rows, cols) in 0..1 -> lists of N."""
+        if isinstance(self._model, FloatModel):
+            return self._model.predict(inputs)
+        found = [self._model.predict(x) for x in inputs]
+        return {name: [f[name] for f in found] for name in found[0]}
+
+
+def _manifest_of_encoder(path: Path) -> Manifest | None:
+    """The manifest beside NAME.encoder.pt, if it is about this very file."""
+    beside = path.with_name(path.name.removesuffix(".encoder.pt") + ".json")
+    if beside.name == path.name or not beside.is_file():
+        return None
+    manifest = read_manifest(beside)
+    return manifest if manifest.encoder_sha256 == sha256_of(path) else None
