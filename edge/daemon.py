@@ -61,13 +61,14 @@ def _live_turn(mailbox: Mailbox, session: Session, output: Output, timeout_s: fl
     session.dropped = mailbox.dropped
     now = clock()
     for notice in notices:
+        fatal = quit_on_loss and isinstance(notice, LinkDown) and notice.code != Exit.PERMISSION
         if isinstance(notice, RecordingFailed):
             lines = session.trouble("recording_failed", notice.reason, now)
         else:
-            lines = session.link(notice, now)
+            lines = session.link(notice, now, fatal=fatal)
         for line in lines:
             output(line)
-        if quit_on_loss and isinstance(notice, LinkDown) and notice.code != Exit.PERMISSION:
+        if fatal and isinstance(notice, LinkDown):
             raise Failure(notice.reason, notice.code)
     if arrival:
         _pose(session, output, arrival)

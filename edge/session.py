@@ -81,16 +81,17 @@ class Session:
         if result.occupied or result.problem:
             yield from self._set_problem(now, result.problem)
 
-    def link(self, change: LinkDown | LinkUp, now: Instant) -> Iterator[Line]:
-        """The port was lost, does not open, or opened."""
+    def link(self, change: LinkDown | LinkUp, now: Instant, *, fatal: bool = False) -> Iterator[Line]:
+        """The port was lost, does not open, or opened. What is `fatal` the end of the run will tell, not the log."""
         match change:
             case LinkUp(down_s):
                 yield from self._event(now, "port_open", f"the port is open after {down_s:.1f} s")
             case LinkDown(reason, Exit.DEVICE_LOST):
                 self.port_losses += 1
-                yield from self._event(now, "port_lost", reason)
+                yield from self._event(now, "port_lost", reason, logged=not fatal)
             case LinkDown(reason):
-                yield from self._event(now, "port_waiting", f"{reason}; waiting for it")
+                if not fatal:
+                    yield from self._event(now, "port_waiting", f"{reason}; waiting for it")
 
     def tick(self, now: Instant) -> Iterator[Line]:
         """Time passed: notices missing frames; to be called at least once a second."""
@@ -113,8 +114,9 @@ class Session:
     def end(self, now: Instant) -> Line:
         return End(ts=now.unix_s, seq=self._seq, mat=self.mat, counts=self._counts())
 
-    def _event(self, now: Instant, event: EventName, detail: str) -> Iterator[EventLine]:
-        log.log(logging.INFO if event in ("port_open", "fresh") else logging.WARNING, detail)
+    def _event(self, now: Instant, event: EventName, detail: str, *, logged: bool = True) -> Iterator[EventLine]:
+        if logged:
+            log.log(logging.INFO if event in ("port_open", "fresh") else logging.WARNING, detail)
         if self._pipeline:
             yield EventLine(ts=now.unix_s, seq=self._seq, mat=self.mat, event=event, detail=detail)
 

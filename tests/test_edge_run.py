@@ -76,6 +76,7 @@ def complaint(daemon: Daemon) -> str:
     assert "Traceback" not in daemon.errors
     *_, last = daemon.errors.splitlines()
     assert last.startswith("edge-run: ")
+    assert daemon.errors.count(last.removeprefix("edge-run: ")) == 1, "said twice"
     return last
 
 
