@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="PyTorch's side (default: NAME.encoder.pt beside the model)"
     )
-    add_data_arguments(parser)
+    add_data_arguments(parser, formats=True)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument(
         "--max-drop-cm",

@@ -13,7 +13,6 @@ from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data, subject_list
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
-from train.pmd import read_pmd
 from train.recordings import read_recordings
 
 
@@ -39,12 +38,13 @@ def _test_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> Maps | None:
     """Annotated maps of the test people, or None without --test-subjects."""
     if args.test_subjects is None:
         return None
-    if args.data is None or args.joints is None:
+    if args.data is None or (args.joints is None and args.format == "pmd"):
         raise Failure("--test-subjects needs --data DIR and --joints FILE", Exit.USAGE)
-    test = read_pmd(args.data, args.test_subjects, experiment=args.experiment, mat=args.mat, joints=args.joints)
+    test = read_data(argparse.Namespace(**vars(args) | {"subjects": args.test_subjects}))
     refuse_seen(test.people, checkpoint.training, [], str(args.checkpoint))
     if not len(test.labelled()):
-        raise Failure(f"{args.joints} has no joints of {', '.join(test.people)}", Exit.MISSING_INPUT)
+        source = args.joints or args.data
+        raise Failure(f"{source} has no joints of {', '.join(test.people)}", Exit.MISSING_INPUT)
     return test
 
 
@@ -79,7 +79,7 @@ def _print(package: Package, paths: Sequence[Path], console: Console) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="convert-run", description=__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt or .encoder.pt")
-    add_data_arguments(parser, required=False)
+    add_data_arguments(parser, required=False, formats=True)
     parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files to calibrate on")
     parser.add_argument("--test-subjects", type=subject_list, metavar="LIST", help="people for the accuracy table")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")

@@ -165,3 +165,24 @@ def test_bad_input_is_named_on_one_line(trained, pmd, joints_i, capsys, changes,
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_other_data_sets_train_and_evaluate_by_their_format(trained: Path, tmp_path: Path, capsys) -> None:
+    """A folder in PoPu's layout: it has no joints, so there is nothing to score."""
+    for i in range(3):
+        readings = [(7 * i + 3 * n) % 90 for n in range(64 * 27)]
+        snapshots = {"0": {"id": 0, "tactilus_readings": readings}}
+        person = {"volunteer_id": i, "sex": "F", "height": 170, "weight": 60, "tactilus_columns": 27}
+        about = {"tactilus_rows": 64, "position": "supine", "variation": "", "snapshots": snapshots}
+        path = tmp_path / "tactilus_data" / str(i) / "supine_1.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(person | about))
+    assert run("--data", tmp_path, "--format", "popu", "--out", tmp_path / "run", *TINY) == Exit.OK
+    training = load_checkpoint(tmp_path / "run" / "checkpoint.pt").training
+    assert training.data == ["PoPu, rdionisio1403/PoPu (CC0)"]
+    assert len(training.people) == 3
+    capsys.readouterr()
+    assert evaluate("--model", trained, "--data", tmp_path, "--format", "popu") == Exit.MISSING_INPUT
+    assert "none of these maps has annotated joints" in capsys.readouterr().err
+    assert run("--data", tmp_path, "--format", "popu", "--experiment", "ii", "--out", tmp_path / "x") == Exit.USAGE
+    assert "go with --format pmd" in capsys.readouterr().err

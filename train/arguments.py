@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from firmware_bridge.errors import Exit, Failure
+from train.formats import FORMATS
 from train.maps import Maps
 from train.pmd import read_pmd
 
@@ -22,16 +24,20 @@ def subject_list(text: str) -> list[int]:
     return subjects
 
 
-def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """--data, --experiment, --mat, --subjects, --joints."""
+def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True, formats: bool = False) -> None:
+    """--data, --experiment, --mat, --subjects, --joints; with `formats` also --format."""
     group = parser.add_argument_group("real pressure maps")
     group.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
         required=required,
-        help="folder that holds experiment-i/ or experiment-ii/ of pmd (https://physionet.org/content/pmd/1.0.0/)",
+        help="folder that holds experiment-i/ or experiment-ii/ of pmd (https://physionet.org/content/pmd/1.0.0/)"
+        + (", or the data set that --format names" if formats else ""),
     )
+    parser.set_defaults(format="pmd")
+    if formats:
+        group.add_argument("--format", choices=list(FORMATS), default="pmd", help="layout of --data (%(default)s)")
     group.add_argument(
         "--experiment", choices=["i", "ii"], default="i", help="which of pmd's experiments (%(default)s)"
     )
@@ -42,6 +48,10 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True
 
 def read_data(args: argparse.Namespace) -> Maps:
     """The maps that the arguments of `add_data_arguments` name."""
+    if args.format != "pmd":
+        if args.joints or args.experiment != "i":
+            raise Failure(f"--joints and --experiment go with --format pmd, not {args.format}", Exit.USAGE)
+        return FORMATS[args.format](args.data, args.subjects)
     return read_pmd(args.data, args.subjects, experiment=args.experiment, mat=args.mat, joints=args.joints)
 
 

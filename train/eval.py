@@ -21,7 +21,7 @@ FIGURES: Final = (("mean_cm", "mean cm", 2), ("pck_5cm", "PCK@5cm", 1), ("pck_10
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    if args.joints is None:
+    if args.joints is None and args.format == "pmd":
         raise Failure("--joints FILE is needed to score joints: see data/pmd-joints in the repository", Exit.USAGE)
     if (args.model is None) == (not args.fold):
         raise Failure("give either --model FILE or --fold FILE=SUBJECTS, one for each fold", Exit.USAGE)
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE=SUBJECTS",
         help="instead of --model and --subjects, once for each fold: all folds' people are scored together",
     )
-    add_data_arguments(parser)
+    add_data_arguments(parser, formats=True)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
     return parser

@@ -20,9 +20,9 @@ from train.checkpoint import Checkpoint, load_checkpoint
 from train.config import TrainConfig
 from train.cost import multiply_accumulates, parameters
 from train.crwt import Crwt
+from train.formats import ATTRIBUTIONS
 from train.linear import features, fit_joint_map, fit_posture
 from train.maps import Examples, Maps
-from train.pmd import ATTRIBUTION
 from train.predict import FloatModel
 from train.recordings import read_recordings
 from train.sampling import TrainingSet
@@ -132,7 +132,7 @@ def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps],
     labelled = {p for m in real for p in m.labelled().people} if config.weights.joints else set()
     last = FIRST_TRAINING_SEED + config.simulated_people - 1
     return Training(
-        data=[ATTRIBUTION] if args.data else [],
+        data=[ATTRIBUTIONS[args.format]] if args.data else [],
         people=sorted({p for m in real for p in m.people}),
         labelled_people=sorted(labelled),
         simulated_seeds=f"{FIRST_TRAINING_SEED}-{last}" if config.simulated_people else "",
@@ -152,7 +152,7 @@ def _write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-run", description=__doc__)
-    add_data_arguments(parser, required=False)
+    add_data_arguments(parser, required=False, formats=True)
     parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files or folders of them")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"
