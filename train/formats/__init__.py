@@ -12,6 +12,7 @@ from train.formats.smal import read_smal
 from train.formats.tekscan import read_tekscan
 from train.formats.tip import read_tip
 from train.maps import Maps
+from train.pmd import ATTRIBUTION as PMD
 from train.pmd import read_pmd
 
 
@@ -31,4 +32,16 @@ FORMATS: Final[Mapping[str, Reader]] = {
     "tekscan": read_tekscan,
 }
 
-__all__ = ["FORMATS", "Reader"]
+ATTRIBUTIONS: Final[Mapping[str, str]] = {
+    "pmd": PMD,
+    "slp": "SLP, S. Liu, S. Ostadabbas et al., Augmented Cognition Lab (on application, non-commercial)",
+    "smal": "SMaL, as repacked for SPMKD's code",
+    "tip": "TIP, of PIMesh (USTCWzy/PIMesh)",
+    "popu": "PoPu, rdionisio1403/PoPu (CC0)",
+    "hlppdat": "HLPPDat, jakubarm/HLPPDat (CC BY-NC-SA 4.0)",
+    "pressurepose": "PressurePose / Bodies at Rest, Healthcare-Robotics/bodies-at-rest",
+    "tekscan": "Tekscan recordings of the user's own",
+}
+"""What a model's manifest says of the data it was trained on."""
+
+__all__ = ["ATTRIBUTIONS", "FORMATS", "Reader"]
