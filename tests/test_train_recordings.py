@@ -7,9 +7,10 @@ import pytest
 
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Info
 from firmware_bridge.recording import RecordingWriter
+from train.annotations import Annotations
 from train.recordings import read_recordings
 
 
@@ -34,6 +35,28 @@ def test_frames_are_turned_and_every_frame_is_a_group(tmp_path: Path) -> None:
     assert len(maps.groups) == 3
     assert maps.people == ["recording:a"]
     assert len(maps.labelled().groups) == 0
+
+
+def test_joints_annotated_by_hand_come_with_their_frames(tmp_path: Path) -> None:
+    write(tmp_path / "a.matlog", [(16, 8)] * 3)
+    points = [(1.0 + j, 2.0, 2 if j else 0) for j in range(14)]
+    grid = Grid(8, 16, 3.0, 2.0)  # canonical: the device's is turned by a quarter
+    Annotations(frames={"a.matlog/1": points}, grids={"a.matlog": grid}).save(tmp_path / "joints.json")
+    (maps,) = read_recordings([tmp_path], tmp_path / "joints.json")
+    assert [g.name for g in maps.labelled().groups] == ["a/1"]
+    np.testing.assert_allclose(maps.joints[1, 3], [4 * 3, 2 * 2, 2])
+    assert maps.joints[1, 0, 2] == 0
+
+
+def test_frames_are_turned_by_the_info_before_them(tmp_path: Path) -> None:
+    """The orientation was corrected while the recording ran."""
+    frames = write(tmp_path / "a.matlog", [(16, 8)])
+    corrected = Info("mat", "1", 5, 16, 8, 20_000, 30_000, 4095, Orientation(quarter_turns=3))
+    with (tmp_path / "a.matlog").open("ab") as file:
+        file.write(encode(corrected, seq=1) + encode_frame(frames[0], seq=1, t_us=1))
+    (maps,) = read_recordings([tmp_path])
+    np.testing.assert_array_equal(maps.pressure[0], np.rot90(frames[0], 1))
+    np.testing.assert_array_equal(maps.pressure[1], np.rot90(frames[0], 3))
 
 
 def test_a_torn_recording_gives_its_whole_frames(tmp_path: Path) -> None:

@@ -15,3 +15,7 @@ def eval() -> None:
 
 def export() -> None:
     sys.exit(run_extra("train-export", "train.export", "train"))
+
+
+def annotate() -> None:
+    sys.exit(run_extra("train-annotate", "train.annotate.command", "train"))

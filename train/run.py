@@ -109,7 +109,10 @@ def _train(
 
 
 def _real_maps(args: argparse.Namespace) -> list[Maps]:
-    return ([read_data(args)] if args.data else []) + (read_recordings(args.recordings) if args.recordings else [])
+    """--joints is about pmd where --data is given, else about the recordings."""
+    data = [read_data(args)] if args.data else []
+    joints = None if args.data else args.joints
+    return data + (read_recordings(args.recordings, joints) if args.recordings else [])
 
 
 def _fit_heads(checkpoint: Checkpoint, real: list[Maps]) -> None:

@@ -1,0 +1,81 @@
+"""train-annotate: a page on which a person marks 14 joints on a few maps of his own mat, from a model's guess on."""
+
+import argparse
+import asyncio
+import shlex
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.model import DEFAULT_MODEL, KeypointModel
+from firmware_bridge.errors import Exit, Failure
+from train.annotate import candidates
+from train.annotate.server import ADDRESS, listen, serve
+from train.annotate.session import Session, open_session
+from train.annotations import CANONICAL, PMD
+from train.arguments import add_data_arguments, read_data
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    if bool(args.recordings) == (args.data is not None):
+        raise Failure("give either recordings (.matlog, or folders of them) or --data DIR", Exit.USAGE)
+    if args.data is None and args.joints:
+        raise Failure("--joints goes with --data: recordings begin at the model's guess", Exit.USAGE)
+    session = _open(args)
+    listener = listen(args.port)
+    url = f"http://{ADDRESS}:{listener.getsockname()[1]}/"
+    _say(f"{len(session.maps)} maps, {session.accepted} of them done: {url} (Ctrl+C ends, nothing gets lost)")
+    if not args.no_browser:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    asyncio.run(serve(session, listener))
+    _say(f"{session.accepted} of {len(session.maps)} maps are done in {args.out}")
+    return Exit.OK
+
+
+def _open(args: argparse.Namespace) -> Session:
+    model = KeypointModel.from_files(args.model)
+
+    def read(keep: Sequence[str]) -> list[candidates.Candidate]:
+        if args.data is None:
+            return candidates.of_recordings(args.recordings, model.manifest, keep)
+        return candidates.of_pmd(read_data(args), args.experiment, model.manifest)
+
+    if args.data is None:
+        layout, what = CANONICAL, ["--recordings", *args.recordings]
+    else:
+        layout, what = PMD[args.experiment], ["--data", args.data, "--experiment", args.experiment]
+    use = shlex.join(map(str, ["train-run", *what, "--joints", args.out, "--out", "runs/mine"]))
+    return open_session(args.out, layout, read, model, args.count, use)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train-annotate", description=__doc__)
+    parser.add_argument(
+        "recordings",
+        type=Path,
+        nargs="*",
+        metavar="RECORDING",
+        help=".matlog of edge-run, or a folder of them",
+    )
+    add_data_arguments(parser, required=False)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="whose guess to begin at")
+    parser.add_argument("--count", type=_positive, default=20, metavar="N", help="maps to annotate (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="joints.json: written after every change, and resumed"
+    )
+    parser.add_argument("--port", type=int, default=8766, help="of the page on this machine (%(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of maps such as 20")
+    return int(text)
+
+
+def _say(line: str) -> None:
+    print(f"train-annotate: {line}", file=sys.stderr, flush=True)
