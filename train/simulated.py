@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-from firmware_bridge.person import still
 
 from firmware_bridge.geometry import Grid
+from firmware_bridge.person import still
 from firmware_bridge.sensor import Sensor
 from train.maps import Group, Maps
 
