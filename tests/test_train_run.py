@@ -186,3 +186,13 @@ def test_other_data_sets_train_and_evaluate_by_their_format(trained: Path, tmp_p
     assert "none of these maps has annotated joints" in capsys.readouterr().err
     assert run("--data", tmp_path, "--format", "popu", "--experiment", "ii", "--out", tmp_path / "x") == Exit.USAGE
     assert "go with --format pmd" in capsys.readouterr().err
+
+
+def test_settings_come_from_a_toml_file_and_can_be_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        train_run.main(["--print-config"])
+    text = capsys.readouterr().out
+    (tmp_path / "train.toml").write_text(text.replace("keypoints = 32", "keypoints = 6"))
+    assert run("--config", tmp_path / "train.toml", "--out", tmp_path, *TINY) == Exit.OK
+    config = load_checkpoint(tmp_path / "checkpoint.pt").config
+    assert (config.encoder.keypoints, config.batch) == (6, 4)

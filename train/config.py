@@ -1,8 +1,15 @@
 """Everything a training run can be told, in one place; a checkpoint carries it along."""
 
-from pydantic import Field
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from edge.manifest import Preprocessing, Strict
+from firmware_bridge.errors import Exit, Failure
 from train.encoder import EncoderConfig
 from train.rebuild import RebuildConfig
 
@@ -10,46 +17,46 @@ from train.rebuild import RebuildConfig
 class LossWeights(Strict):
     """What one unit of each term in train.losses counts."""
 
-    cross_entropy: float = 1.0
-    f_score: float = 1.0
-    l1: float = 5.0
-    l2: float = 10.0
-    dissimilarity: float = 1.0
-    equivariance: float = 0.2
-    separation: float = 0.05
-    concentration: float = 0.05
-    joints: float = 1.0
+    cross_entropy: float = Field(1.0, ge=0, description="stage 1: contact or not, taxel by taxel")
+    f_score: float = Field(1.0, ge=0, description="stage 1: 1 - F-score of the contact")
+    l1: float = Field(5.0, ge=0, description="stage 2: absolute difference of the rebuilt map")
+    l2: float = Field(10.0, ge=0, description="stage 2: squared difference of the rebuilt map")
+    dissimilarity: float = Field(1.0, ge=0, description="stage 2: 1 - SSIM of the rebuilt map")
+    equivariance: float = Field(0.2, ge=0, description="a cm by which points do not follow a moved map")
+    separation: float = Field(0.05, ge=0, description="points that crowd")
+    concentration: float = Field(0.05, ge=0, description="a cell of spread of the heat maps")
+    joints: float = Field(1.0, ge=0, description="a taxel by which the joint output misses a label; 0: label-free")
 
 
 class Augmentation(Strict):
     """Random changes of the maps; the sizes are the largest."""
 
-    mirror: float = Field(0.5, description="probability")
-    rotation_deg: float = 20.0
-    scale: float = Field(0.15, description="relative")
-    shift_cm: float = 12.0
-    gamma: float = Field(0.25, description="log of the exponent that bends the pressure curve")
-    noise: float = Field(0.03, description="standard deviation in model input units")
-    dropped_taxels: float = Field(0.01, description="share of taxels without signal")
-    dropped_lines: float = Field(0.1, description="probability of one row or column without signal")
-    blur: float = Field(0.3, description="probability of crosstalk between neighbours")
+    mirror: float = Field(0.5, ge=0, le=1, description="probability")
+    rotation_deg: float = Field(20.0, ge=0, description="either way")
+    scale: float = Field(0.15, ge=0, lt=1, description="relative, either way")
+    shift_cm: float = Field(12.0, ge=0, description="along the mat; across it in proportion to its width")
+    gamma: float = Field(0.25, ge=0, description="log of the exponent that bends the pressure curve")
+    noise: float = Field(0.03, ge=0, description="standard deviation in model input units")
+    dropped_taxels: float = Field(0.01, ge=0, le=1, description="share of taxels without signal")
+    dropped_lines: float = Field(0.1, ge=0, le=1, description="probability of one row or column without signal")
+    blur: float = Field(0.3, ge=0, le=1, description="probability of crosstalk between neighbours")
 
 
 class TrainConfig(Strict):
     """One run of CRWT: `steps_mask` steps of stage 1, `steps_map` of stage 2."""
 
-    seed: int = 0
-    batch: int = 32
-    steps_mask: int = 1000
-    steps_map: int = 4000
-    frozen_steps: int = Field(150, description="first steps of stage 2 during which the encoder rests")
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    simulated_people: int = Field(2000, description="one still map of each is generated at the start")
+    seed: int = Field(0, ge=0, description="of weights, batches and augmentation")
+    batch: int = Field(32, gt=0, description="maps in a step")
+    steps_mask: int = Field(1000, ge=0, description="steps of stage 1, contact or not; 0: without CRWT")
+    steps_map: int = Field(4000, gt=0, description="steps of stage 2, the map itself")
+    frozen_steps: int = Field(150, ge=0, description="first steps of stage 2 during which the encoder rests")
+    learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    simulated_people: int = Field(2000, ge=0, description="one still map of each is generated at the start; 0: none")
     simulated_share: float = Field(0.25, ge=0, le=1, description="share of simulated maps in a batch")
-    rows: int = 64
-    cols: int = 32
-    pitch_cm: float = 2.54
+    rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
+    cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")
+    pitch_cm: float = Field(2.54, gt=0, description="between the taxels of the model's grid")
     preprocessing: Preprocessing = Preprocessing()
     encoder: EncoderConfig = EncoderConfig()
     rebuild: RebuildConfig = RebuildConfig()
@@ -59,3 +66,41 @@ class TrainConfig(Strict):
     @property
     def steps(self) -> int:
         return self.steps_mask + self.steps_map
+
+
+def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
+    """Defaults, over them the TOML file, over it `overrides`. Raises Failure (78) that names file, key and reason."""
+    try:
+        settings = tomllib.loads(path.read_text()) if path else {}
+        return TrainConfig.model_validate(settings | overrides)
+    except OSError as error:
+        raise Failure(f"cannot read configuration {path}: {error.strerror}", Exit.MISSING_INPUT) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Failure(f"configuration {path} is no TOML: {error}", Exit.BAD_CONFIG) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise Failure(
+            f"configuration {path or 'on the command line'}: {key}: {first['msg']}", Exit.BAD_CONFIG
+        ) from None
+
+
+def documented_toml(config: BaseModel) -> str:
+    """`config` as TOML with each key's meaning as a comment: what `--config` reads."""
+    return "\n".join(_lines(config, "")) + "\n"
+
+
+def _lines(config: BaseModel, section: str) -> Iterator[str]:
+    tables = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            tables.append((name, value))
+        else:
+            yield f"{name} = {json.dumps(value)}  # {field.description}"
+    for name, value in tables:
+        path = f"{section}.{name}" if section else name
+        yield ""
+        yield f"# {(type(value).__doc__ or '').splitlines()[0]}"
+        yield f"[{path}]"
+        yield from _lines(value, path)

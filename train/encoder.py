@@ -8,6 +8,7 @@ that a microcontroller needs.
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,11 +25,10 @@ STRIDE = 8
 class EncoderConfig(Strict):
     """Widths of the `native` encoder."""
 
-    keypoints: int = 32
-    width: int = 16
-    """Channels at half resolution, and of the feature vector."""
-    width_quarter: int = 40
-    width_eighth: int = 56
+    keypoints: int = Field(32, gt=0, description="K, label-free heat maps")
+    width: int = Field(16, gt=0, description="channels at half resolution, and of the feature vector")
+    width_quarter: int = Field(40, gt=0, description="channels at a quarter of the resolution")
+    width_eighth: int = Field(56, gt=0, description="channels at an eighth of the resolution")
 
 
 class HeatMaps(NamedTuple):

@@ -1,6 +1,7 @@
 """Fuser and Decoder: keypoints -> the pressure map again. Only training needs them (SPMKD sections III-B and III-C)."""
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,13 +15,13 @@ SHRINK = 4
 class RebuildConfig(Strict):
     """What the Fuser and the Decoder are made of; each switch is an ablation."""
 
-    widths: tuple[int, int, int] = (16, 32, 16)
-    """Channels at a quarter, half and full resolution."""
-    dilations: tuple[int, ...] = (1, 3, 5)
-    exchange: bool = True
-    rendering: bool = True
-    """Also hand the points to the decoder as Gaussians where they lie (ours, not the paper's)."""
-    rendering_sigma_cells: float = 1.5
+    widths: tuple[int, int, int] = Field((16, 32, 16), description="channels at a quarter, half and full resolution")
+    dilations: tuple[int, ...] = Field((1, 3, 5), min_length=1, description="of an expansion's parallel convolutions")
+    exchange: bool = Field(True, description="let every scale receive every other scale")
+    rendering: bool = Field(
+        True, description="hand the points to the decoder as Gaussians, too (ours, not the paper's)"
+    )
+    rendering_sigma_cells: float = Field(1.5, gt=0, description="of these Gaussians, at half resolution")
 
 
 class Fuser(nn.Module):

@@ -17,7 +17,7 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.arguments import add_data_arguments, command_line, read_data
 from train.checkpoint import Checkpoint, load_checkpoint
-from train.config import TrainConfig
+from train.config import TrainConfig, documented_toml, read_config
 from train.cost import multiply_accumulates, parameters
 from train.crwt import Crwt
 from train.formats import ATTRIBUTIONS
@@ -35,9 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    config = TrainConfig.model_validate(
-        {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
-    )
+    given = {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
+    config = read_config(args.config, **given)
     if args.label_free:
         config = config.model_copy(update={"weights": config.weights.model_copy(update={"joints": 0.0})})
     console = Console(stderr=True, soft_wrap=True)
@@ -153,6 +152,17 @@ def _write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
 
 
+class _PrintConfig(argparse.Action):
+    """Like --version: needs no other argument."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(documented_toml(TrainConfig()), end="")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-run", description=__doc__)
     add_data_arguments(parser, required=False, formats=True)
@@ -160,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"
     )
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="TOML; options given here come before it")
+    parser.add_argument("--print-config", action=_PrintConfig, help="print all settings, documented, as TOML and exit")
     parser.add_argument("--label-free", action="store_true", help="let no joint label reach the model")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
     parser.add_argument("--every", type=int, default=200, metavar="STEPS", help="between checkpoints (%(default)s)")

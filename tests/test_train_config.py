@@ -1,0 +1,49 @@
+"""Settings of a training run: defaults, TOML file, command line."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.errors import Exit, Failure
+from train.config import TrainConfig, documented_toml, read_config
+
+
+def test_the_documented_toml_is_the_configuration() -> None:
+    text = documented_toml(TrainConfig())
+    assert TrainConfig.model_validate(tomllib.loads(text)) == TrainConfig()
+
+
+def test_every_key_is_documented() -> None:
+    keys = [line for line in documented_toml(TrainConfig()).splitlines() if "=" in line.partition("#")[0]]
+    assert len(keys) > 35
+    assert all(line.partition("#")[2].strip() not in ("", "None") for line in keys)
+
+
+def test_the_command_line_comes_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text("batch = 8\nseed = 3\n[weights]\njoints = 0\n")
+    config = read_config(path, seed=5)
+    assert (config.batch, config.seed, config.weights.joints, config.weights.l1) == (8, 5, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("bach = 8", Exit.BAD_CONFIG, "bach"),
+        ("[weights]\njoint = 1", Exit.BAD_CONFIG, "weights.joint"),
+        ("batch = 'many'", Exit.BAD_CONFIG, "batch"),
+        ("rows = 60", Exit.BAD_CONFIG, "rows"),
+        ("batch = ", Exit.BAD_CONFIG, "no TOML"),
+        (None, Exit.MISSING_INPUT, "No such file"),
+    ],
+)
+def test_bad_files_are_named_with_key_and_reason(tmp_path: Path, text: str | None, code: Exit, words: str) -> None:
+    path = tmp_path / "train.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(Failure, match=words) as failure:
+        read_config(path)
+    assert failure.value.code == code
+    assert "train.toml" in str(failure.value)
+    assert "\n" not in str(failure.value)
