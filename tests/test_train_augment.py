@@ -5,7 +5,7 @@ import torch
 
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
-from train.augment import Similarity, distort, random_similarity
+from train.augment import PILLOW_CM, Similarity, distort, pillow, random_similarity
 from train.config import Augmentation
 
 GRID = Grid(64, 32, 2.54, 2.54)
@@ -70,3 +70,16 @@ def test_a_dropped_line_is_a_whole_row_or_column() -> None:
     rows, cols = dead.all(2).sum(1), dead.all(1).sum(1)
     assert rows.max() == cols.max() == 1
     torch.testing.assert_close(dead.sum((1, 2)), rows * 32 + cols * 64 - rows * cols)
+
+
+def test_a_pillow_spreads_the_head_and_leaves_the_body() -> None:
+    x = torch.zeros(64, 1, 64, 32)
+    x[:, :, 2:5, 14:18] = 1  # the head
+    x[:, :, 40:44, 12:20] = 1  # below any pillow
+    lain = pillow(x, 1.0, GRID, torch.Generator().manual_seed(0))
+    below = int(PILLOW_CM[1] / GRID.pitch_y_cm) + 8
+    torch.testing.assert_close(lain[:, :, below:], x[:, :, below:], atol=0.01, rtol=0)
+    peak, area = lain[:, :, :8].amax((1, 2, 3)), (lain[:, :, :8] > 0.1).sum((1, 2, 3))
+    assert (peak < 0.8).all()
+    assert (area > 2 * 12).all()
+    assert torch.equal(pillow(x, 0.0, GRID, torch.Generator().manual_seed(0)), x)

@@ -11,6 +11,13 @@ from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import MIRRORED
 from train.config import Augmentation
 
+PILLOW_CM = (16.0, 32.0)
+"""How far down from the mat's top edge a pillow reaches."""
+PILLOW_EDGE_CM = 2.0
+PILLOW_TAXELS = 7
+"""Side of the square over which it spreads pressure, twice."""
+PILLOW_STRENGTH = (0.6, 1.4)
+
 
 class Similarity(NamedTuple):
     """One transform a sample: xy_cm -> matrix @ xy_cm + shift_cm, about the centre of the map."""
@@ -83,6 +90,23 @@ def distort(x: Tensor, size: Augmentation, random: torch.Generator) -> Tensor:
     dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(rows, count, random)[:, None, :, None]
     dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(cols, count, random)[:, None, None, :]
     return x.masked_fill(dead, 0).clamp(0, 1)
+
+
+def pillow(x: Tensor, probability: float, grid: Grid, random: torch.Generator) -> Tensor:
+    """Canonical model inputs (B, 1, H, W), in some of which a pillow spreads the pressure at the head end."""
+    count, _, rows, _ = x.shape
+
+    def between(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, 1, 1, 1, generator=random)
+
+    chosen = torch.rand(count, 1, 1, 1, generator=random) < probability
+    y_cm = ((torch.arange(rows) + 0.5) * grid.pitch_y_cm)[None, None, :, None]
+    on_pillow = torch.sigmoid((between(*PILLOW_CM) - y_cm) / PILLOW_EDGE_CM)
+    pressure = x.square()  # the input is a root; what spreads is the pressure
+    for _ in range(2):
+        pressure = F.avg_pool2d(pressure, PILLOW_TAXELS, 1, PILLOW_TAXELS // 2, count_include_pad=False)
+    spread = (between(*PILLOW_STRENGTH) * pressure).sqrt()
+    return torch.where(chosen, on_pillow * spread + (1 - on_pillow) * x, x)
 
 
 def _one_of(length: int, count: int, random: torch.Generator) -> Tensor:

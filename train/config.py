@@ -40,6 +40,7 @@ class Augmentation(Strict):
     dropped_taxels: float = Field(0.01, ge=0, le=1, description="share of taxels without signal")
     dropped_lines: float = Field(0.1, ge=0, le=1, description="probability of one row or column without signal")
     blur: float = Field(0.3, ge=0, le=1, description="probability of crosstalk between neighbours")
+    pillow: float = Field(0.0, ge=0, le=1, description="probability of a pillow that spreads the head's pressure")
 
 
 class TrainConfig(Strict):

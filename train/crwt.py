@@ -16,7 +16,7 @@ from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train import losses
-from train.augment import Similarity, distort, random_similarity
+from train.augment import Similarity, distort, pillow, random_similarity
 from train.checkpoint import Checkpoint
 from train.config import TrainConfig
 from train.encoder import Points, soft_argmax
@@ -99,7 +99,7 @@ class Crwt:
         size = self.config.augmentation
         first = random_similarity(len(inputs), size, self.grid, random)
         second = random_similarity(len(inputs), size.model_copy(update={"mirror": 0.0}), self.grid, random)
-        clean = first.maps(inputs)
+        clean = first.maps(pillow(inputs, size.pillow, self.grid, random) if size.pillow else inputs)
         joints = first.joints_norm(joints)
         views = torch.cat([distort(clean, size, random), distort(second.maps(clean), size, random)])
         heat_maps, points = self.net.encode(views)
