@@ -42,6 +42,8 @@ class Preprocessor:
         self.mat, self.model, self.constants = mat, model, constants
         self._rows = _resampling(mat.rows, mat.pitch_y_cm, model.rows, model.pitch_y_cm)
         self._cols = _resampling(mat.cols, mat.pitch_x_cm, model.cols, model.pitch_x_cm)
+        self._size_cm = np.array([model.width_cm, model.height_cm])
+        self._margin_cm = (self._size_cm - [mat.width_cm, mat.height_cm]) / 2
 
     def __call__(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
@@ -57,15 +59,11 @@ class Preprocessor:
 
     def mat_cm(self, xy_norm: NDArray[np.floating]) -> NDArray[np.float64]:
         """Model coordinates (..., 2) in 0..1 -> cm from the mat's top left corner."""
-        size_cm = np.array([self.model.width_cm, self.model.height_cm])
-        margin_cm = (size_cm - [self.mat.width_cm, self.mat.height_cm]) / 2
-        return np.asarray(xy_norm * size_cm - margin_cm, np.float64)
+        return np.asarray(xy_norm * self._size_cm - self._margin_cm, np.float64)
 
     def model_norm(self, xy_cm: NDArray[np.floating]) -> NDArray[np.float64]:
         """The inverse of `mat_cm`."""
-        size_cm = np.array([self.model.width_cm, self.model.height_cm])
-        margin_cm = (size_cm - [self.mat.width_cm, self.mat.height_cm]) / 2
-        return np.asarray((xy_cm + margin_cm) / size_cm, np.float64)
+        return np.asarray((xy_cm + self._margin_cm) / self._size_cm, np.float64)
 
 
 def rank_value(flat: NDArray[np.float32], percent: int) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ def multiply_accumulates(module: nn.Module, rows: int, cols: int) -> int:
         nonlocal total
         total += output[0].numel() * layer.weight[0].numel()  # type: ignore[index]
 
-    hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Conv2d)]
-    hooks += [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Linear)]
+    counted = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    hooks = [m.register_forward_hook(count) for m in counted]
     was_training = module.training
     try:
         with torch.no_grad():
