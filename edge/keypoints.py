@@ -5,13 +5,16 @@ graph ends in logits, and the exponential is a table of 256 entries here.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.manifest import Output
 from firmware_bridge.geometry import Grid
+
+FEATURE_HALF_CM: Final = 8.0
+"""Spread at which the confidence among `Keypoints.features` is 0.5; fitted heads depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,8 @@ class Keypoints:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(3K,): x_norm, y_norm, value of each point, as the manifest's linear heads take them."""
-        return np.column_stack([self.xy_norm, self.value]).ravel()
+        """(4K,): x_norm, y_norm, value, sureness of each point, as the manifest's linear heads take them."""
+        return np.column_stack([self.xy_norm, self.value, confidence(self.spread_cm, FEATURE_HALF_CM)]).ravel()
 
 
 class HeatmapDecoder:

@@ -46,9 +46,9 @@ class Output(Strict):
 
 
 class LinearHead(Strict):
-    """What is read linearly from the label-free keypoints' features (3K,), see edge.keypoints."""
+    """What is read linearly from the label-free keypoints' features (4K,), see edge.keypoints."""
 
-    weights: list[list[float]] = Field(description="(3K, outputs)")
+    weights: list[list[float]] = Field(description="(4K, outputs)")
     bias: list[float]
 
     @cached_property
@@ -56,7 +56,7 @@ class LinearHead(Strict):
         return np.array(self.weights), np.array(self.bias)
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., 3K) -> (..., outputs)."""
+        """(..., 4K) -> (..., outputs)."""
         weights, bias = self._matrices
         return np.asarray(features @ weights + bias)
 

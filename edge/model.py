@@ -100,7 +100,7 @@ def _mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
     """Joints by the linear map; a joint is as sure as the keypoints that move it, weighted by how much they do."""
     weights = np.asarray(joint_map.weights, np.float32)
     xy_norm = joint_map(points.features).reshape(len(JOINTS), 2).astype(np.float32)
-    pull = np.abs(weights).reshape(len(points.value), 3, len(JOINTS), 2)[:, :2].sum((1, 3))
+    pull = np.abs(weights).reshape(len(points.value), 4, len(JOINTS), 2)[:, :2].sum((1, 3))
     share = pull / np.maximum(pull.sum(0), np.finfo(np.float32).tiny)
     return Keypoints(xy_norm, points.value @ share, points.spread_cm @ share)
 
@@ -130,7 +130,7 @@ def _disagreements(interpreter: Interpreter, manifest: Manifest) -> Iterator[str
         if manifest.rows % output.rows or manifest.cols % output.cols:
             yield f"output {output.name} has {output.rows} x {output.cols} cells, no divisor of the input's grid"
     keypoints = manifest.output("keypoints")
-    n_features = 3 * keypoints.k if keypoints else 0
+    n_features = 4 * keypoints.k if keypoints else 0
     if manifest.output("joints") is None:
         if manifest.joint_map is None or not keypoints:
             yield "the manifest has neither an output joints nor keypoints with a joint_map"

@@ -59,7 +59,7 @@ def label_free_package(folder: Path, **changes: Any) -> Path:
     values = json.loads(manifest)
     rng = np.random.default_rng(5)
     k = values["outputs"][0]["k"]
-    weights = rng.normal(0, 0.1, (3 * k, 2 * len(JOINTS)))
+    weights = rng.normal(0, 0.1, (4 * k, 2 * len(JOINTS)))
     bias = rng.uniform(0, 1, 2 * len(JOINTS))
     values["joint_map"] = {"weights": weights.tolist(), "bias": bias.tolist(), "people": ["pmd-i/1"]}
     return _write(folder, content, values | changes)

@@ -79,9 +79,10 @@ def test_a_label_free_model_gets_its_joints_through_the_joint_map(tmp_path: Path
     assert joint_map is not None
     points = found["keypoints"]
     expected = np.array(joint_map.bias, np.float64).reshape(14, 2)
-    for k, (xy_norm, value) in enumerate(zip(points.xy_norm, points.value, strict=True)):
-        for i, feature in enumerate((*xy_norm, value)):
-            expected += feature * np.array(joint_map.weights[3 * k + i]).reshape(14, 2)
+    sureness = 1 / (1 + (points.spread_cm / 8) ** 2)
+    for k, (xy_norm, *rest) in enumerate(zip(points.xy_norm, points.value, sureness, strict=True)):
+        for i, feature in enumerate((*xy_norm, *rest)):
+            expected += feature * np.array(joint_map.weights[4 * k + i]).reshape(14, 2)
     np.testing.assert_allclose(found["joints"].xy_norm, expected, atol=1e-4)
     spread_cm = found["joints"].spread_cm
     assert (spread_cm >= points.spread_cm.min()).all()
@@ -92,7 +93,7 @@ def test_posture_is_the_largest_score_of_the_manifests_head(
     path: Path, manifest: dict[str, Any], tmp_path: Path, model_input: np.ndarray
 ) -> None:
     k = next(o["k"] for o in manifest["outputs"] if o["name"] == "keypoints")
-    weights = np.zeros((3 * k, 3))
+    weights = np.zeros((4 * k, 3))
     weights[0] = [1, 0, -1]  # x of the first keypoint
     for bias, expected in (([0.0, 0.0, 0.0], "a"), ([0.0, 2.0, 0.0], "b"), ([0.0, 0.0, 9.0], "c")):
         head = {"classes": ["a", "b", "c"], "weights": weights.tolist(), "bias": bias}

@@ -26,10 +26,13 @@ def test_the_fuser_gives_positions_as_many_numbers_as_features() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "rendering", "dilations"), list(itertools.product([0, 1], [0, 1], [(1,), (1, 3, 5)]))
+    ("exchange", "inputs", "dilations"),
+    list(itertools.product([False, True], ["dense", "rendering", "both"], [(1,), (1, 3, 5)])),
 )
-def test_every_ablation_rebuilds_a_map_and_trains_all_its_weights(exchange, rendering, dilations) -> None:
-    rebuild = RebuildConfig(exchange=bool(exchange), rendering=bool(rendering), dilations=dilations)
+def test_every_ablation_rebuilds_a_map_and_trains_all_its_weights(exchange, inputs, dilations) -> None:
+    rebuild = RebuildConfig(
+        exchange=exchange, dense=inputs != "rendering", rendering=inputs != "dense", dilations=dilations
+    )
     net = EncoderFuserDecoder(64, 32, EncoderConfig(keypoints=4), rebuild)
     _, points = net.encode(torch.rand(2, 1, 64, 32))
     decoded = net.decode(points)
@@ -39,6 +42,11 @@ def test_every_ablation_rebuilds_a_map_and_trains_all_its_weights(exchange, rend
     (mask.square().mean() + rebuilt.square().mean()).backward()
     untrained = [n for n, p in net.named_parameters() if p.grad is None and not n.startswith("encoder.joints")]
     assert untrained == []
+
+
+def test_a_decoder_without_any_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="dense and rendering are both off"):
+        RebuildConfig(dense=False, rendering=False)
 
 
 def test_points_are_rendered_where_they_lie() -> None:

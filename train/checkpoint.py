@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge.manifest import JointMap, Posture, Training
+from edge.manifest import JointMap, LinearHead, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.config import TrainConfig
 from train.encoder import Encoder
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -60,8 +60,8 @@ class Checkpoint:
             "rest": self.rest,
             "optimizer": self.optimizer,
             "history": self.history,
-            "joint_map": self.joint_map and self.joint_map.model_dump(mode="json"),
-            "posture": self.posture and self.posture.model_dump(mode="json"),
+            "joint_map": self.joint_map and _packed(self.joint_map),
+            "posture": self.posture and _packed(self.posture),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
@@ -70,6 +70,16 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+
+
+def _packed(head: LinearHead) -> dict[str, Any]:
+    """The head with its numbers as a tensor, less than half as large as a list of Python's floats."""
+    content = head.model_dump(mode="json")
+    return content | {name: torch.tensor(content[name]) for name in ("weights", "bias")}
+
+
+def _unpacked(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {name: content[name].double().numpy().round(5).tolist() for name in ("weights", "bias")}
 
 
 def sha256_of(path: Path) -> str:
@@ -92,8 +102,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["rest"],
             content["optimizer"],
             content["history"],
-            content["joint_map"] and JointMap.model_validate(content["joint_map"]),
-            content["posture"] and Posture.model_validate(content["posture"]),
+            content["joint_map"] and JointMap.model_validate(_unpacked(content["joint_map"])),
+            content["posture"] and Posture.model_validate(_unpacked(content["posture"])),
         )
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from edge.keypoints import Keypoints
 from edge.manifest import JointMap, Posture
 
-RIDGES: Final = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+RIDGES: Final = (1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Penalties tried; the inner split by person chooses."""
 
 
 def features(points: Sequence[Keypoints]) -> NDArray[np.float64]:
-    """N x K keypoints -> (N, 3K)."""
+    """N x K keypoints -> (N, 4K)."""
     return np.stack([p.features for p in points]).astype(np.float64)
 
 

@@ -1,7 +1,10 @@
 """Fuser and Decoder: keypoints -> the pressure map again. Only training needs them (SPMKD sections III-B and III-C)."""
 
+import math
+from typing import Self
+
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,10 +21,15 @@ class RebuildConfig(Strict):
     widths: tuple[int, int, int] = Field((16, 32, 16), description="channels at a quarter, half and full resolution")
     dilations: tuple[int, ...] = Field((1, 3, 5), min_length=1, description="of an expansion's parallel convolutions")
     exchange: bool = Field(True, description="let every scale receive every other scale")
-    rendering: bool = Field(
-        True, description="hand the points to the decoder as Gaussians, too (ours, not the paper's)"
-    )
+    dense: bool = Field(True, description="fill the decoder's first plane by a fully connected layer")
+    rendering: bool = Field(True, description="hand the points to the decoder as Gaussians (ours, not the paper's)")
     rendering_sigma_cells: float = Field(1.5, gt=0, description="of these Gaussians, at half resolution")
+
+    @model_validator(mode="after")
+    def _decoder_gets_something(self) -> Self:
+        if not self.dense and not self.rendering:
+            raise ValueError("dense and rendering are both off: the decoder would get nothing")
+        return self
 
 
 class Fuser(nn.Module):
@@ -85,14 +93,19 @@ class RebuildNet(nn.Module):
         low, mid, full = config.widths
         self.expand_mid = Expansion(low, mid, config.dilations)
         self.expand_full = Expansion(mid, full, config.dilations)
+        self.rendered_to_low = nn.Conv2d(rendered, low, 3, padding=1) if rendered else None
         self.rendered_to_mid = nn.Conv2d(rendered, mid, 3, padding=1) if rendered else None
         self.exchange_two = Exchange((low, mid), into=(0, 1)) if config.exchange else None
         self.exchange_three = Exchange((low, mid, full), into=(2,)) if config.exchange else None
 
-    def forward(self, plane: Tensor, rendered: Tensor | None) -> Tensor:
-        """plane (B, widths[0], H/4, W/4), rendered (B, 2K, H/2, W/2) -> (B, widths[2], H, W)."""
-        low, mid = plane, self.expand_mid(plane)
-        if self.rendered_to_mid is not None:
+    def forward(self, plane: Tensor | None, rendered: Tensor | None) -> Tensor:
+        """plane (B, widths[0], H/4, W/4), rendered (B, 2K, H/2, W/2), or one of them -> (B, widths[2], H, W)."""
+        low = plane
+        if rendered is not None and self.rendered_to_low is not None:
+            from_points = F.relu(self.rendered_to_low(F.avg_pool2d(rendered, 2)))
+            low = from_points if low is None else low + from_points
+        mid = self.expand_mid(low)
+        if rendered is not None and self.rendered_to_mid is not None:
             mid = mid + F.relu(self.rendered_to_mid(rendered))
         if self.exchange_two is not None:
             low, mid = self.exchange_two([low, mid])
@@ -112,10 +125,18 @@ class EncoderFuserDecoder(nn.Module):
         super().__init__()
         self.encoder = Encoder(encoder)
         self.rebuild = rebuild
-        self.fuser = Fuser(encoder.keypoints, encoder.width)
-        self._plane = (rebuild.widths[0], rows // SHRINK, cols // SHRINK)
-        cells = rebuild.widths[0] * (rows // SHRINK) * (cols // SHRINK)
-        self.to_plane = nn.Linear(2 * encoder.width * encoder.keypoints, cells)
+        plane = (rebuild.widths[0], rows // SHRINK, cols // SHRINK)
+        self._rendered_size = (2 * plane[1], 2 * plane[2])
+        self.to_plane = (
+            nn.Sequential(
+                Fuser(encoder.keypoints, encoder.width),
+                nn.Linear(2 * encoder.width * encoder.keypoints, math.prod(plane)),
+                nn.ReLU(),
+                nn.Unflatten(1, plane),
+            )
+            if rebuild.dense
+            else None
+        )
         self.net = RebuildNet(rebuild, 2 * encoder.keypoints if rebuild.rendering else 0)
         self.mask_head = nn.Conv2d(rebuild.widths[2], 2, 3, padding=1)
         self.map_head = nn.Conv2d(rebuild.widths[2], 1, 3, padding=1)
@@ -127,11 +148,10 @@ class EncoderFuserDecoder(nn.Module):
 
     def decode(self, points: Points) -> Tensor:
         """Points -> (B, C, H, W), for a head."""
-        plane = F.relu(self.to_plane(self.fuser(points))).unflatten(1, self._plane)
+        plane = None if self.to_plane is None else self.to_plane(points)
         rendered = None
         if self.rebuild.rendering:
-            _, rows, cols = self._plane
-            rendered = render(points, 2 * rows, 2 * cols, self.rebuild.rendering_sigma_cells)
+            rendered = render(points, *self._rendered_size, self.rebuild.rendering_sigma_cells)
         return self.net(plane, rendered)
 
 

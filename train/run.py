@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,14 +15,13 @@ from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.arguments import add_data_arguments, command_line, read_data
-from train.checkpoint import Checkpoint, load_checkpoint
+from train.checkpoint import load_checkpoint
 from train.config import TrainConfig, documented_toml, read_config
 from train.cost import multiply_accumulates, parameters
 from train.crwt import Crwt
 from train.formats import ATTRIBUTIONS
-from train.linear import features, fit_joint_map, fit_posture
+from train.heads import fit_heads
 from train.maps import Examples, Maps
-from train.predict import FloatModel
 from train.recordings import read_recordings
 from train.sampling import TrainingSet
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
@@ -67,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(f"encoder: {parameters(run.net.encoder):,} parameters, {cost / 1e6:.1f} M MAC")
     _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
     checkpoint = run.checkpoint(training, history)
-    _fit_heads(checkpoint, real)
+    if real:
+        fit_heads(checkpoint, real)
     checkpoint.save(path)
     _write_history(args.out / "losses.csv", history)
     console.print(f"wrote {path} ({config.steps} steps)")
@@ -112,22 +111,6 @@ def _real_maps(args: argparse.Namespace) -> list[Maps]:
     data = [read_data(args)] if args.data else []
     joints = None if args.data else args.joints
     return data + (read_recordings(args.recordings, joints) if args.recordings else [])
-
-
-def _fit_heads(checkpoint: Checkpoint, real: list[Maps]) -> None:
-    """Joint map and posture head from the labelled training maps; none without labels."""
-    if not real:
-        return
-    config = checkpoint.config
-    medians = Examples.joined([m.medians().examples(checkpoint.grid, config.preprocessing) for m in real])
-    x = features(FloatModel(checkpoint).predict(medians.inputs)["keypoints"])
-    labelled = np.flatnonzero(medians.joints_norm[..., 2].any(1))
-    if len(labelled):
-        people = [medians.groups[g].person for g in labelled.tolist()]
-        checkpoint.joint_map = fit_joint_map(x[labelled], people, medians.joints_norm[labelled])
-    postures = [group.posture for group in medians.groups]
-    if len(set(postures) - {""}) > 1:
-        checkpoint.posture = fit_posture(x, postures)
 
 
 def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps], command: str) -> Training:
