@@ -6,9 +6,9 @@ from edge.keypoints import Keypoints
 from train.linear import features, fit_joint_map, fit_posture
 
 
-def test_features_are_x_y_value_of_each_point() -> None:
-    points = Keypoints(np.array([[1, 2], [3, 4]], np.float32), np.array([5, 6], np.float32), np.zeros(2, np.float32))
-    np.testing.assert_array_equal(features([points]), [[1, 2, 5, 3, 4, 6]])
+def test_features_are_x_y_value_and_sureness_of_each_point() -> None:
+    points = Keypoints(np.array([[1, 2], [3, 4]], np.float32), np.array([5, 6], np.float32), np.float32([0, 8]))
+    np.testing.assert_array_equal(features([points]), [[1, 2, 5, 1, 3, 4, 6, 0.5]])
 
 
 def test_a_linear_map_is_found_and_joints_not_seen_do_not_disturb_it() -> None:
