@@ -49,3 +49,25 @@ def test_a_figure_that_not_every_fold_has_is_left_out() -> None:
     one, two = scored({"a": 2.0}), scored({"b": 2.0})
     one.found_cm["keypoints_linear"] = one.found_cm["joints"]
     assert "keypoints_linear" not in summary([one, two])
+
+
+def test_confidence_is_judged_by_how_well_spread_orders_the_errors() -> None:
+    """Where the spread grows with the error the correlation is 1 and the surest joints are the best ones."""
+    folds = [scored({"a": 1.0, "b": 2.0, "c": 9.0})]
+    error_cm = np.linalg.norm(folds[0].found_cm["joints"] - folds[0].maps.joints[..., :2], axis=-1)
+    folds[0].spread_cm = error_cm + 1
+    confidence = summary(folds)["confidence"]
+    assert confidence["rank_correlation"] == pytest.approx(1)
+    assert confidence["mean_cm_of_surest_percent"][100] == pytest.approx(4)
+    assert confidence["mean_cm_of_surest_percent"][25] == pytest.approx(1)
+    folds[0].spread_cm = 10 - error_cm
+    assert summary(folds)["confidence"]["rank_correlation"] == pytest.approx(-1)
+
+
+def test_equivariance_is_the_mean_over_the_maps_that_have_points() -> None:
+    one, two = scored({"a": 2.0}, maps_each=2), scored({"b": 2.0}, maps_each=2)
+    one.equivariance_cm = {"keypoints": np.array([0.5, 1.5]), "joints": np.full(2, np.nan)}
+    two.equivariance_cm = {"keypoints": np.array([2.0, np.nan]), "joints": np.full(2, np.nan)}
+    result = summary([one, two])
+    assert result["equivariance_keypoints_cm"] == pytest.approx(4 / 3)
+    assert "equivariance_joints_cm" not in result

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data, subject_list
+from train.checkpoint import load_checkpoint
 from train.evaluated import Evaluated
+from train.label_budget import label_budget, pooled_budget
+from train.maps import Maps
 from train.pmd import read_pmd
 from train.scoring import score, summary
 
@@ -31,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind = {"experiment": args.experiment, "mat": args.mat, "joints": args.joints}
         folds = [(Evaluated(path), read_pmd(args.data, subjects, **kind)) for path, subjects in args.fold]
     model = folds[0][0]
-    result = summary([score(fold, maps) for fold, maps in folds]) | {
+    scored = []
+    for fold, maps in track(folds, "scoring", console=Console(stderr=True), transient=True):
+        scored.append(score(fold, maps))
+    result = summary(scored) | {
         "model": {
             "file": ", ".join(fold.name for fold, _ in folds),
             "parameters": model.parameters,
@@ -39,12 +46,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             "arena_bytes": model.arena_bytes,
         }
     }
+    if args.label_budget:
+        result["label_budget"] = _label_budget(args, [maps for _, maps in folds])
     _print(result, Console(soft_wrap=True))
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     if args.markdown:
         args.markdown.write_text(markdown(result))
     return Exit.OK
+
+
+def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[str, Any]]:
+    paths = [args.model] if args.model else [path for path, _ in args.fold]
+    if args.format != "pmd" or any(path.suffix != ".pt" for path in paths):
+        raise Failure("--label-budget needs .pt models trained on pmd: their people's labels are used", Exit.USAGE)
+    folds = []
+    for path, test in track(
+        list(zip(paths, tests, strict=True)), "label budget", console=Console(stderr=True), transient=True
+    ):
+        checkpoint = load_checkpoint(path)
+        people = [int(p.removeprefix("pmd:")) for p in checkpoint.training.people]
+        training = read_pmd(args.data, people, joints=args.joints)
+        folds.append(list(label_budget(checkpoint, training, test.medians().labelled(), args.label_budget)))
+    return [pooled_budget(parts) for parts in zip(*folds, strict=True)]
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -54,7 +78,16 @@ def markdown(result: dict[str, Any]) -> str:
         if key in result:
             cells = [_cell(result[key], name, digits) for name, _, digits in FIGURES]
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for row in result.get("label_budget", []):
+        cells = [_cell(row, name, digits) for name, _, digits in FIGURES]
+        lines.append(f"| {_budget_label(row)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _budget_label(row: dict[str, Any]) -> str:
+    people = "one person" if row["people"] == 1 else f"{row['people']} people"
+    choices = f", mean over {row['choices']} choices" if row["choices"] > 1 else ""
+    return f"linear map from the points of `{row['source']}`, labels of {people}{choices}"
 
 
 def _cell(scores: dict[str, Any], name: str, digits: int) -> str:
@@ -75,6 +108,8 @@ def _print(result: dict[str, Any], console: Console) -> None:
     for key, label in LABELS.items():
         if key in result:
             table.add_row(label, *(_cell(result[key], name, digits) for name, _, digits in FIGURES))
+    for row in result.get("label_budget", []):
+        table.add_row(_budget_label(row), *(_cell(row, name, digits) for name, _, digits in FIGURES))
     console.print(table)
     if result["joints"]["interval_95"]:
         console.print("in brackets: 95 % bootstrap interval over people")
@@ -84,6 +119,14 @@ def _print(result: dict[str, Any], console: Console) -> None:
     console.print("per person, cm: " + ", ".join(f"{person} {cm:.2f}" for person, cm in each))
     if "posture" in result:
         console.print(f"posture: {result['posture']['right']} of {result['posture']['maps']} maps")
+    confidence = result["confidence"]
+    shares = ", ".join(f"{percent} %: {cm:.2f}" for percent, cm in confidence["mean_cm_of_surest_percent"].items())
+    console.print(
+        f"spread against error: rank correlation {confidence['rank_correlation']:.2f}; cm of the surest {shares}"
+    )
+    for output in ("keypoints", "joints"):
+        if (cm := result.get(f"equivariance_{output}_cm")) is not None:
+            console.print(f"equivariance of {output}: {cm:.2f} cm under moves not trained on")
     arena = f"{model['arena_bytes']:,} bytes" if model["arena_bytes"] else "measured by convert-run"
     console.print(f"{model['parameters']:,} parameters, {model['mac'] / 1e6:.1f} M MAC, arena {arena}")
     if seen := data["seen_in_training"]:
@@ -109,6 +152,12 @@ def _parser() -> argparse.ArgumentParser:
         help="instead of --model and --subjects, once for each fold: all folds' people are scored together",
     )
     add_data_arguments(parser, formats=True)
+    parser.add_argument(
+        "--label-budget",
+        type=subject_list,
+        metavar="LIST",
+        help="such as 1,3,6: joints by linear maps from the points, labels of each choice of so many people",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
     return parser

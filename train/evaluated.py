@@ -1,6 +1,7 @@
 """A .pt or a .tflite behind one interface, with what it cost and whom it knows."""
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,12 @@ from edge.model import KeypointModel
 from train.checkpoint import load_checkpoint, sha256_of
 from train.cost import multiply_accumulates, parameters
 from train.predict import FloatModel
+
+
+class Predictor(Protocol):
+    """Model inputs (N, rows, cols) in 0..1 -> the points of each output on each map."""
+
+    def predict(self, inputs: NDArray[np.float32], /) -> dict[str, list[Keypoints]]: ...
 
 
 class Evaluated:

@@ -34,8 +34,11 @@ class LabelledFeatures:
         return LabelledFeatures(self.x[chosen], self.people[chosen], self.joints_norm[chosen])
 
 
-def labelled_features(model: FloatModel, examples: Examples) -> LabelledFeatures:
-    """The annotated maps among `examples` and COPIES changed copies of each. One map a group."""
+def labelled_features(model: FloatModel, examples: Examples, output: str = "keypoints") -> LabelledFeatures:
+    """Points of that output on the annotated maps among `examples` and COPIES changed copies of each.
+
+    One map a group.
+    """
     labelled = np.flatnonzero(examples.joints_norm[..., 2].any(1))
     inputs = torch.from_numpy(examples.inputs[labelled])[:, None]
     joints = torch.from_numpy(examples.joints_norm[labelled])
@@ -46,7 +49,7 @@ def labelled_features(model: FloatModel, examples: Examples) -> LabelledFeatures
         maps.append(change.maps(inputs))
         moved_joints.append(change.joints_norm(joints))
     people = np.array([examples.groups[g].person for g in labelled.tolist()])
-    x = features(model.predict(torch.cat(maps)[:, 0].numpy())["keypoints"])
+    x = features(model.predict(torch.cat(maps)[:, 0].numpy())[output])
     return LabelledFeatures(x, np.tile(people, 1 + COPIES), torch.cat(moved_joints).numpy())
 
 

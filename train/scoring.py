@@ -7,17 +7,21 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from edge.preprocess import Preprocessor
-from edge.score import Score, joint_errors_cm
+from edge.score import SMALLEST_VISIBILITY, Score, joint_errors_cm
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
+from train.equivariance import equivariance_errors_cm
 from train.evaluated import Evaluated
 from train.linear import features
 from train.maps import Maps
 
 RESAMPLES: Final = 10_000
 INTERVAL_PERCENT: Final = (2.5, 97.5)
+COVERAGES_PERCENT: Final = (100, 90, 80, 50, 25)
+"""Shares of the joints, surest first, whose error is reported."""
 
 
 @dataclass
@@ -30,6 +34,10 @@ class Scored:
     """`joints` and, where there is a joint map, `keypoints_linear`: (G, 14, 2)."""
     posture_right: list[bool] | None = None
     """Of the maps whose posture is known; None without a posture head."""
+    spread_cm: NDArray[np.float64] | None = None
+    """(G, 14): spread of the joint output's heat maps, which the confidence is made of."""
+    equivariance_cm: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """By output: (G,)."""
 
 
 def score(model: Evaluated, maps: Maps) -> Scored:
@@ -38,9 +46,12 @@ def score(model: Evaluated, maps: Maps) -> Scored:
     if not len(medians):
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)
-    found = model.predict(preprocessor(medians.pressure))
+    inputs = preprocessor(medians.pressure)
+    found = model.predict(inputs)
     scored = Scored(medians, sorted(set(medians.people) & set(model.training.people)))
     scored.found_cm["joints"] = preprocessor.mat_cm(np.stack([k.xy_norm for k in found["joints"]]))
+    scored.spread_cm = np.stack([k.spread_cm for k in found["joints"]])
+    scored.equivariance_cm = equivariance_errors_cm(model, inputs, model.grid)
     if not len(found["keypoints"][0].value):
         return scored
     x = features(found["keypoints"])
@@ -58,7 +69,13 @@ def summary(folds: Sequence[Scored]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in folds[0].found_cm:
         if all(name in fold.found_cm for fold in folds):
-            result[name] = _pooled([(fold.found_cm[name], fold.maps) for fold in folds])
+            result[name] = pooled([(fold.found_cm[name], fold.maps) for fold in folds])
+    if all(fold.spread_cm is not None for fold in folds):
+        result["confidence"] = _confidence(folds)
+    for name in folds[0].equivariance_cm:
+        errors_cm = np.concatenate([fold.equivariance_cm[name] for fold in folds])
+        if not np.isnan(errors_cm).all():
+            result[f"equivariance_{name}_cm"] = float(np.nanmean(errors_cm))
     votes = [right for fold in folds for right in fold.posture_right or []]
     if votes:
         result["posture"] = {"maps": len(votes), "right": sum(votes)}
@@ -72,7 +89,25 @@ def summary(folds: Sequence[Scored]) -> dict[str, Any]:
     return result
 
 
-def _pooled(parts: Sequence[tuple[NDArray[np.float64], Maps]]) -> dict[str, Any]:
+def _confidence(folds: Sequence[Scored]) -> dict[str, Any]:
+    """Does a joint's confidence, which falls with its heat map's spread, say how wrong it is?"""
+    distance_cm = np.concatenate(
+        [np.linalg.norm(fold.found_cm["joints"] - fold.maps.joints[..., :2], axis=-1) for fold in folds]
+    )
+    spread_cm = np.concatenate([fold.spread_cm for fold in folds if fold.spread_cm is not None])
+    seen = np.concatenate([fold.maps.joints[..., 2] for fold in folds]) >= SMALLEST_VISIBILITY
+    error, spread = distance_cm[seen], spread_cm[seen]
+    surest_first = error[np.argsort(spread, kind="stable")]
+    return {
+        "rank_correlation": float(spearmanr(spread, error).statistic),
+        "mean_cm_of_surest_percent": {
+            percent: float(surest_first[: max(1, len(error) * percent // 100)].mean()) for percent in COVERAGES_PERCENT
+        },
+    }
+
+
+def pooled(parts: Sequence[tuple[NDArray[np.float64], Maps]]) -> dict[str, Any]:
+    """Found joints (G, 14, 2) in cm with their maps, all together; the interval is over people."""
     found_cm = np.concatenate([found for found, _ in parts])
     truth = np.concatenate([maps.joints for _, maps in parts])
     people = np.array([group.person for _, maps in parts for group in maps.groups])

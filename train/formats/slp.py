@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat  # type: ignore[import-untyped]
+from scipy.io import loadmat
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid

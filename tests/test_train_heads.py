@@ -1,0 +1,63 @@
+"""Heads fitted on moved and mirrored copies of few labelled maps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edge.manifest import JointMap
+from tests.convert_once import DEFAULT_ENCODER
+from train.checkpoint import load_checkpoint
+from train.heads import COPIES, fit_heads, labelled_features
+from train.linear import features, fit_joint_map
+from train.maps import Maps
+from train.pmd import GRID_I, read_pmd
+from train.predict import FloatModel
+
+
+def test_only_annotated_maps_count_each_with_its_copies(pmd: Path, joints_i: Path) -> None:
+    model = FloatModel(load_checkpoint(DEFAULT_ENCODER))
+    with_joints, without = read_pmd(pmd, [1], joints=joints_i).medians(), read_pmd(pmd, [2]).medians()
+    constants = model.checkpoint.config.preprocessing
+    both = Maps(
+        np.concatenate([with_joints.pressure, without.pressure]),
+        GRID_I,
+        [*with_joints.groups, *without.groups],
+        np.arange(34),
+        np.concatenate([with_joints.joints, without.joints]),
+    )
+    known = labelled_features(model, both.examples(GRID_I, constants))
+    assert known.x.shape == (17 * (1 + COPIES), 4 * 32)
+    assert set(known.people.tolist()) == {"pmd:1"}
+    np.testing.assert_array_equal(
+        known.x[:17], features(model.predict(with_joints.examples(GRID_I, constants).inputs)["keypoints"])
+    )
+    assert len(np.unique(known.joints_norm[:, 0, 0])) > 100  # moved, not repeated
+
+
+def test_copies_teach_a_map_of_one_persons_labels_to_reach_other_people(pmd: Path, joints_i: Path) -> None:
+    model = FloatModel(load_checkpoint(DEFAULT_ENCODER))
+    constants = model.checkpoint.config.preprocessing
+    examples = read_pmd(pmd, [1], joints=joints_i).medians().examples(GRID_I, constants)
+    test = read_pmd(pmd, [13], joints=joints_i).medians().examples(GRID_I, constants)
+    x_test = features(model.predict(test.inputs)["keypoints"])
+    known = labelled_features(model, examples)
+
+    def error(joint_map: JointMap) -> float:
+        found = joint_map(x_test).reshape(-1, 14, 2)
+        return float(np.linalg.norm(found - test.joints_norm[..., :2], axis=-1)[test.joints_norm[..., 2] >= 1].mean())
+
+    without_copies = fit_joint_map(known.x[:17], ["pmd:1"] * 17, known.joints_norm[:17])
+    assert error(fit_joint_map(known.x, known.people.tolist(), known.joints_norm)) < error(without_copies)
+
+
+def test_without_labels_there_is_no_joint_map_and_without_postures_no_posture_head(pmd: Path) -> None:
+    checkpoint = replace(load_checkpoint(DEFAULT_ENCODER), joint_map=None, posture=None)
+    maps = read_pmd(pmd, [1]).medians()
+    fit_heads(checkpoint, [maps])
+    assert checkpoint.joint_map is None
+    assert checkpoint.posture is not None
+    assert set(checkpoint.posture.classes) == {"supine", "left", "right"}
+    checkpoint.posture = None
+    fit_heads(checkpoint, [replace(maps, groups=[replace(g, posture="") for g in maps.groups])])
+    assert checkpoint.posture is None
