@@ -14,7 +14,7 @@ from convert.compare import Bench, Stage
 from convert.kernels import MicroKernels
 from convert.litert import activation_ranges, clipped_percent, float_graph, int8_graph
 from edge import __version__
-from edge.manifest import Accuracy, Calibration, Input, Manifest, Output
+from edge.manifest import Accuracy, Calibration, Confidence, Input, Manifest, Output
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
 from edge.runtime import Interpreter
@@ -94,6 +94,7 @@ def convert(
         outputs=outputs,
         joint_map=checkpoint.joint_map,
         posture=checkpoint.posture,
+        confidence=_confidence(checkpoint),
         training=checkpoint.training,
         calibration=Calibration(
             people=list(people),
@@ -138,6 +139,10 @@ def _accuracy(name: str, stage: Stage, bench: Bench, has_joints: bool) -> list[A
                 )
             )
     return rows
+
+
+def _confidence(checkpoint: Checkpoint) -> Confidence:
+    return Confidence(joints_half_cm=checkpoint.joints_half_cm) if checkpoint.joints_half_cm else Confidence()
 
 
 def _outputs(checkpoint: Checkpoint) -> list[Literal["keypoints", "joints"]]:

@@ -72,6 +72,6 @@ class HeatmapDecoder:
         return Keypoints(xy_norm, mean[:, 3], np.sqrt(np.maximum(variance_cm2, 0)))
 
 
-def confidence(spread_cm: NDArray[np.float32], half_cm: float) -> NDArray[np.float32]:
-    """0..1 from the heat maps' spread: 1 for a point, 0.5 at `half_cm` (the manifest's constant)."""
+def confidence(spread_cm: NDArray[np.float32], half_cm: float | NDArray[np.float32]) -> NDArray[np.float32]:
+    """0..1 from the heat maps' spread: 1 for a point, 0.5 at `half_cm` (the manifest's constants)."""
     return np.asarray(1 / (1 + (spread_cm / half_cm) ** 2), np.float32)

@@ -77,7 +77,12 @@ class Confidence(Strict):
     """confidence = 1 / (1 + (spread / half)^2), see edge.keypoints."""
 
     keypoints_half_cm: PositiveFloat = 8.0
-    joints_half_cm: PositiveFloat = 8.0
+    joints_half_cm: list[PositiveFloat] = Field(
+        [8.0] * len(JOINTS),
+        min_length=len(JOINTS),
+        max_length=len(JOINTS),
+        description="spread of each joint's heat map at which the joint is 5 cm off, on average",
+    )
 
 
 class Accuracy(Strict):
@@ -101,6 +106,7 @@ class Training(Strict):
     steps: int
     command: str
     software: str
+    init_sha256: Sha256 | None = Field(None, description="hash of the model that training began from; null: none")
 
 
 class Calibration(Strict):

@@ -82,7 +82,7 @@ class KeypointModel:
         constants = self.manifest.confidence
         return (
             confidence(found["keypoints"].spread_cm, constants.keypoints_half_cm),
-            confidence(found["joints"].spread_cm, constants.joints_half_cm),
+            confidence(found["joints"].spread_cm, np.array(constants.joints_half_cm, np.float32)),
         )
 
     def posture(self, found: dict[str, Keypoints]) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.manifest import JointMap
+from firmware_bridge.skeleton import JOINTS
 from tests.convert_once import DEFAULT_ENCODER
 from train.checkpoint import load_checkpoint
 from train.heads import COPIES, fit_heads, labelled_features
@@ -61,3 +62,14 @@ def test_without_labels_there_is_no_joint_map_and_without_postures_no_posture_he
     checkpoint.posture = None
     fit_heads(checkpoint, [replace(maps, groups=[replace(g, posture="") for g in maps.groups])])
     assert checkpoint.posture is None
+
+
+def test_a_joint_that_is_off_more_for_its_spread_reaches_half_confidence_sooner(pmd: Path, joints_i: Path) -> None:
+    """Wrists err more than knees at the same spread, so their confidence must fall earlier."""
+    checkpoint = load_checkpoint(DEFAULT_ENCODER)
+    fit_heads(checkpoint, [read_pmd(pmd, [1, 2], joints=joints_i)])
+    half_cm = dict(zip(JOINTS, checkpoint.joints_half_cm or [], strict=True))
+    assert half_cm["r_wrist"] < half_cm["r_knee"]
+    assert half_cm["l_wrist"] < half_cm["l_knee"]
+    fit_heads(checkpoint, [read_pmd(pmd, [1])])
+    assert checkpoint.joints_half_cm is None

@@ -51,16 +51,16 @@ def test_a_figure_that_not_every_fold_has_is_left_out() -> None:
     assert "keypoints_linear" not in summary([one, two])
 
 
-def test_confidence_is_judged_by_how_well_spread_orders_the_errors() -> None:
-    """Where the spread grows with the error the correlation is 1 and the surest joints are the best ones."""
+def test_confidence_is_judged_by_how_well_it_orders_the_errors() -> None:
+    """Where it falls as the error grows, doubt and error correlate with 1 and the surest joints are the best ones."""
     folds = [scored({"a": 1.0, "b": 2.0, "c": 9.0})]
     error_cm = np.linalg.norm(folds[0].found_cm["joints"] - folds[0].maps.joints[..., :2], axis=-1)
-    folds[0].spread_cm = error_cm + 1
+    folds[0].confidence = 1 / (1 + error_cm)
     confidence = summary(folds)["confidence"]
     assert confidence["rank_correlation"] == pytest.approx(1)
     assert confidence["mean_cm_of_surest_percent"][100] == pytest.approx(4)
     assert confidence["mean_cm_of_surest_percent"][25] == pytest.approx(1)
-    folds[0].spread_cm = 10 - error_cm
+    folds[0].confidence = error_cm / 10
     assert summary(folds)["confidence"]["rank_correlation"] == pytest.approx(-1)
 
 

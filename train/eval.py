@@ -122,7 +122,7 @@ def _print(result: dict[str, Any], console: Console) -> None:
     confidence = result["confidence"]
     shares = ", ".join(f"{percent} %: {cm:.2f}" for percent, cm in confidence["mean_cm_of_surest_percent"].items())
     console.print(
-        f"spread against error: rank correlation {confidence['rank_correlation']:.2f}; cm of the surest {shares}"
+        f"doubt against error: rank correlation {confidence['rank_correlation']:.2f}; cm of the surest {shares}"
     )
     for output in ("keypoints", "joints"):
         if (cm := result.get(f"equivariance_{output}_cm")) is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.keypoints import Keypoints
-from edge.manifest import JointMap, Manifest, Posture, Preprocessing, Training, read_manifest
+from edge.manifest import Confidence, JointMap, Manifest, Posture, Preprocessing, Training, read_manifest
 from edge.model import KeypointModel
 from train.checkpoint import load_checkpoint, sha256_of
 from train.cost import multiply_accumulates, parameters
@@ -35,6 +35,7 @@ class Evaluated:
             self._model, self.grid, self.preprocessing = model, manifest.grid, manifest.preprocessing
             self.parameters, self.mac, self.arena_bytes = manifest.parameters, manifest.mac, manifest.arena_bytes
             self._describe(manifest.training, manifest.joint_map, manifest.posture)
+            self.joints_half_cm = manifest.confidence.joints_half_cm
         else:
             checkpoint = load_checkpoint(path)
             self._model, self.grid = FloatModel(checkpoint), checkpoint.grid
@@ -42,6 +43,7 @@ class Evaluated:
             self.parameters = parameters(self._model.encoder)
             self.mac = multiply_accumulates(self._model.encoder, self.grid.rows, self.grid.cols)
             self._describe(checkpoint.training, checkpoint.joint_map, checkpoint.posture)
+            self.joints_half_cm = checkpoint.joints_half_cm or Confidence().joints_half_cm
             manifest_of = _manifest_of_encoder(path)
             if manifest_of:
                 self.arena_bytes = manifest_of.arena_bytes

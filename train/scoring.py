@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from edge.keypoints import confidence
 from edge.preprocess import Preprocessor
 from edge.score import SMALLEST_VISIBILITY, Score, joint_errors_cm
 from firmware_bridge.errors import Exit, Failure
@@ -34,8 +35,8 @@ class Scored:
     """`joints` and, where there is a joint map, `keypoints_linear`: (G, 14, 2)."""
     posture_right: list[bool] | None = None
     """Of the maps whose posture is known; None without a posture head."""
-    spread_cm: NDArray[np.float64] | None = None
-    """(G, 14): spread of the joint output's heat maps, which the confidence is made of."""
+    confidence: NDArray[np.floating] | None = None
+    """(G, 14), of the joint output."""
     equivariance_cm: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """By output: (G,)."""
 
@@ -50,7 +51,8 @@ def score(model: Evaluated, maps: Maps) -> Scored:
     found = model.predict(inputs)
     scored = Scored(medians, sorted(set(medians.people) & set(model.training.people)))
     scored.found_cm["joints"] = preprocessor.mat_cm(np.stack([k.xy_norm for k in found["joints"]]))
-    scored.spread_cm = np.stack([k.spread_cm for k in found["joints"]])
+    half_cm = np.array(model.joints_half_cm, np.float32)
+    scored.confidence = np.stack([confidence(k.spread_cm, half_cm) for k in found["joints"]])
     scored.equivariance_cm = equivariance_errors_cm(model, inputs, model.grid)
     if not len(found["keypoints"][0].value):
         return scored
@@ -70,7 +72,7 @@ def summary(folds: Sequence[Scored]) -> dict[str, Any]:
     for name in folds[0].found_cm:
         if all(name in fold.found_cm for fold in folds):
             result[name] = pooled([(fold.found_cm[name], fold.maps) for fold in folds])
-    if all(fold.spread_cm is not None for fold in folds):
+    if all(fold.confidence is not None for fold in folds):
         result["confidence"] = _confidence(folds)
     for name in folds[0].equivariance_cm:
         errors_cm = np.concatenate([fold.equivariance_cm[name] for fold in folds])
@@ -90,19 +92,18 @@ def summary(folds: Sequence[Scored]) -> dict[str, Any]:
 
 
 def _confidence(folds: Sequence[Scored]) -> dict[str, Any]:
-    """Does a joint's confidence, which falls with its heat map's spread, say how wrong it is?"""
+    """Does a joint's confidence say how wrong it is?"""
     distance_cm = np.concatenate(
         [np.linalg.norm(fold.found_cm["joints"] - fold.maps.joints[..., :2], axis=-1) for fold in folds]
     )
-    spread_cm = np.concatenate([fold.spread_cm for fold in folds if fold.spread_cm is not None])
+    sure = np.concatenate([fold.confidence for fold in folds if fold.confidence is not None])
     seen = np.concatenate([fold.maps.joints[..., 2] for fold in folds]) >= SMALLEST_VISIBILITY
-    error, spread = distance_cm[seen], spread_cm[seen]
-    surest_first = error[np.argsort(spread, kind="stable")]
+    error_cm, doubt = distance_cm[seen], 1 - sure[seen]
+    surest_first = error_cm[np.argsort(doubt, kind="stable")]
+    counts = {percent: max(1, len(error_cm) * percent // 100) for percent in COVERAGES_PERCENT}
     return {
-        "rank_correlation": float(spearmanr(spread, error).statistic),
-        "mean_cm_of_surest_percent": {
-            percent: float(surest_first[: max(1, len(error) * percent // 100)].mean()) for percent in COVERAGES_PERCENT
-        },
+        "rank_correlation": float(spearmanr(doubt, error_cm).statistic),
+        "mean_cm_of_surest_percent": {percent: float(surest_first[:n].mean()) for percent, n in counts.items()},
     }
 
 
