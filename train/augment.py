@@ -17,6 +17,10 @@ PILLOW_EDGE_CM = 2.0
 PILLOW_TAXELS = 7
 """Side of the square over which it spreads pressure, twice."""
 PILLOW_STRENGTH = (0.6, 1.4)
+SOFT_LAYER_TAXELS = (3, 5)
+"""Sides of the squares over which a soft layer spreads pressure, one after the other."""
+PEAK_TAXELS = 20
+"""So many taxels, 1 % of 64 x 32, may exceed what counts as the peak (edge.preprocess's scale)."""
 
 
 class Similarity(NamedTuple):
@@ -32,7 +36,7 @@ class Similarity(NamedTuple):
 
     @property
     def _size_cm(self) -> Tensor:
-        return torch.tensor([self.grid.width_cm, self.grid.height_cm])
+        return torch.tensor([self.grid.width_cm, self.grid.height_cm]).to(self.matrix)
 
     def points_norm(self, xy_norm: Tensor) -> Tensor:
         """Where points (B, K, 2) go."""
@@ -56,19 +60,36 @@ class Similarity(NamedTuple):
 
 
 def random_similarity(count: int, size: Augmentation, grid: Grid, random: torch.Generator) -> Similarity:
-    """Mirror, rotation, scale and shift within `size`."""
+    """Mirror, rotation, scale and shift within `size`, on the device of `random`."""
 
     def uniform(limit: float) -> Tensor:
-        return (torch.rand(count, generator=random) * 2 - 1) * limit
+        return (_uniform(random, count) * 2 - 1) * limit
 
     angle, scale = uniform(math.radians(size.rotation_deg)), 1 + uniform(size.scale)
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-    mirrored = torch.rand(count, generator=random) < size.mirror
+    mirrored = _uniform(random, count) < size.mirror
     sign = torch.where(mirrored, -1.0, 1.0)
     matrix = torch.stack([torch.stack([cos * sign, -sin], -1), torch.stack([sin * sign, cos], -1)], -2)
-    aspect = torch.tensor([grid.width_cm / grid.height_cm, 1.0])
+    aspect = torch.tensor([grid.width_cm / grid.height_cm, 1.0], device=random.device)
     shift_cm = torch.stack([uniform(size.shift_cm), uniform(size.shift_cm)], -1) * aspect
     return Similarity(matrix, shift_cm, mirrored, grid)
+
+
+def soft_layer(x: Tensor, probability: float, random: torch.Generator) -> Tensor:
+    """Model inputs (B, 1, H, W), some of them as through a soft layer between body and sensors.
+
+    It spreads the pressure over neighbouring taxels; the strongest taxels are scaled to where they were.
+    """
+    count = len(x)
+    chosen = _uniform(random, count, 1, 1, 1) < probability
+    weight = _uniform(random, count, 1, 1, 1)
+    pressure = x.square()  # the input is a root; what spreads is the pressure
+    spread = pressure
+    for taxels in SOFT_LAYER_TAXELS:
+        spread = F.avg_pool2d(spread, taxels, 1, taxels // 2)
+    mixed = weight * spread + (1 - weight) * pressure
+    peak, new_peak = (p.flatten(1).topk(PEAK_TAXELS).values[:, -1, None, None, None] for p in (pressure, mixed))
+    return torch.where(chosen, (mixed * peak / new_peak.clamp_min(1e-6)).sqrt().clamp_max(1), x)
 
 
 def distort(x: Tensor, size: Augmentation, random: torch.Generator) -> Tensor:
@@ -76,15 +97,17 @@ def distort(x: Tensor, size: Augmentation, random: torch.Generator) -> Tensor:
     count, _, rows, cols = x.shape
 
     def chance(probability: float, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=random) < probability
+        return _uniform(random, *shape) < probability
 
-    exponent = torch.exp((torch.rand(count, 1, 1, 1, generator=random) * 2 - 1) * size.gamma)
+    if size.soft_layer:
+        x = soft_layer(x, size.soft_layer, random)
+    exponent = torch.exp((_uniform(random, count, 1, 1, 1) * 2 - 1) * size.gamma)
     x = x.clamp_min(0) ** exponent
-    weight = torch.where(chance(size.blur, count, 1, 1, 1), torch.rand(count, 1, 1, 1, generator=random), 0.0)
+    weight = torch.where(chance(size.blur, count, 1, 1, 1), _uniform(random, count, 1, 1, 1), 0.0)
     x = x + weight * (F.avg_pool2d(x, 3, 1, 1) - x)
-    x = x * (1 + 0.15 * (torch.rand(count, 1, 1, 1, generator=random) * 2 - 1))
-    level = size.noise * torch.rand(count, 1, 1, 1, generator=random)
-    x = x + level * torch.randn(x.shape, generator=random)
+    x = x * (1 + 0.15 * (_uniform(random, count, 1, 1, 1) * 2 - 1))
+    level = size.noise * _uniform(random, count, 1, 1, 1)
+    x = x + level * torch.randn(x.shape, generator=random, device=random.device)
     dead = chance(size.dropped_taxels, *x.shape)
     line = chance(size.dropped_lines, count)
     dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(rows, count, random)[:, None, :, None]
@@ -97,10 +120,10 @@ def pillow(x: Tensor, probability: float, grid: Grid, random: torch.Generator) -
     count, _, rows, _ = x.shape
 
     def between(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, 1, 1, 1, generator=random)
+        return low + (high - low) * _uniform(random, count, 1, 1, 1)
 
-    chosen = torch.rand(count, 1, 1, 1, generator=random) < probability
-    y_cm = ((torch.arange(rows) + 0.5) * grid.pitch_y_cm)[None, None, :, None]
+    chosen = _uniform(random, count, 1, 1, 1) < probability
+    y_cm = ((torch.arange(rows).to(x) + 0.5) * grid.pitch_y_cm)[None, None, :, None]
     on_pillow = torch.sigmoid((between(*PILLOW_CM) - y_cm) / PILLOW_EDGE_CM)
     pressure = x.square()  # the input is a root; what spreads is the pressure
     for _ in range(2):
@@ -109,6 +132,11 @@ def pillow(x: Tensor, probability: float, grid: Grid, random: torch.Generator) -
     return torch.where(chosen, on_pillow * spread + (1 - on_pillow) * x, x)
 
 
+def _uniform(random: torch.Generator, *shape: int) -> Tensor:
+    """In 0..1, on the device of `random`."""
+    return torch.rand(shape, generator=random, device=random.device)
+
+
 def _one_of(length: int, count: int, random: torch.Generator) -> Tensor:
     """(count, length) bool with one True a row."""
-    return F.one_hot(torch.randint(length, (count,), generator=random), length).bool()
+    return F.one_hot(torch.randint(length, (count,), generator=random, device=random.device), length).bool()
