@@ -14,6 +14,9 @@ from tflite_micro import runtime as micro_runtime
 
 from edge.runtime import Interpreter
 
+LARGEST_ARENA_BYTES = 16 * 2**20
+"""The host can spare it; its own guess, ten times the file, is too small for wide maps."""
+
 
 class ReferenceKernels(Interpreter):
     """TFLite's reference kernels: what the other kernels are measured by."""
@@ -38,7 +41,7 @@ class MicroKernels(Interpreter):
     def __init__(self, model: bytes) -> None:
         super().__init__(model)
         self.runtime = "TensorFlow Lite for Microcontrollers"
-        self._micro = micro_runtime.Interpreter.from_bytes(model)
+        self._micro = micro_runtime.Interpreter.from_bytes(model, arena_size=LARGEST_ARENA_BYTES)
 
     def allocate(self) -> None:
         """Loading has done it: the arena is the caller's."""

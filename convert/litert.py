@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convert.graph import output_position, stripped
-from train.encoder import Encoder
+from train.variants import AnyEncoder
 
 Ranges = dict[str, dict[str, NDArray[np.float32]]]
 """Tensor name -> its smallest (`min`) and largest (`max`) value, each of shape (1,)."""
@@ -28,7 +28,7 @@ SIGNATURE, ARGUMENT = "serving_default", "args_0"
 class _Deployed(nn.Module):
     """The heat maps that ship, in order: (B, 1, H, W) -> a tuple of (B, k, h, w)."""
 
-    def __init__(self, encoder: Encoder, outputs: Sequence[str]) -> None:
+    def __init__(self, encoder: AnyEncoder, outputs: Sequence[str]) -> None:
         super().__init__()
         self.encoder, self.names = encoder, tuple(outputs)
 
@@ -37,7 +37,7 @@ class _Deployed(nn.Module):
         return tuple(getattr(maps, name) for name in self.names)
 
 
-def float_graph(encoder: Encoder, rows: int, cols: int, outputs: Sequence[str]) -> bytes:
+def float_graph(encoder: AnyEncoder, rows: int, cols: int, outputs: Sequence[str]) -> bytes:
     """The float32 graph, NHWC: input (1, rows, cols, 1), outputs (1, h, w, k) named as HeatMaps' fields."""
     with _quiet():
         import litert_torch

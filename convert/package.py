@@ -24,7 +24,6 @@ from train.cost import multiply_accumulates, parameters
 from train.maps import Maps
 from train.predict import FloatModel
 
-VARIANT: Final = "native"
 REQUIRES_SOFTWARE: Final = "0.1.0"
 """The first version that reads manifest format 1 with these outputs."""
 ENCODER_SUFFIX: Final = ".encoder.pt"
@@ -84,7 +83,7 @@ def convert(
         requires_software=REQUIRES_SOFTWARE,
         model_sha256=hashlib.sha256(model).hexdigest(),
         encoder_sha256=sha256_of(encoder),
-        variant=VARIANT,
+        variant=checkpoint.config.encoder.variant,
         rows=grid.rows,
         cols=grid.cols,
         pitch_x_cm=grid.pitch_x_cm,

@@ -73,7 +73,7 @@ class KeypointModel:
         logits = self._interpreter.invoke(np.clip(q, -128, 127).astype(np.int8)[None, :, :, None])
         found = {name: decode(logits[self._index[name]][0], model_input) for name, decode in self._decoders.items()}
         if self._joint_map:
-            found["joints"] = _mapped(found["keypoints"], self._joint_map)
+            found["joints"] = mapped(found["keypoints"], self._joint_map)
         found.setdefault("keypoints", NO_KEYPOINTS)
         return {str(name): points for name, points in found.items()}
 
@@ -96,7 +96,7 @@ class KeypointModel:
 NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
-def _mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
+def mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
     """Joints by the linear map; a joint is as sure as the keypoints that move it, weighted by how much they do."""
     weights = np.asarray(joint_map.weights, np.float32)
     xy_norm = joint_map(points.features).reshape(len(JOINTS), 2).astype(np.float32)

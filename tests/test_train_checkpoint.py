@@ -28,6 +28,7 @@ def some_checkpoint() -> Checkpoint:
         [{"step": 1, "loss": 2.0}],
         JointMap(weights=[[0.5]], bias=[1.0], people=["pmd:1"]),
         Posture(classes=["a", "b"], weights=[[1.0, 2.0]], bias=[0.0, 0.0]),
+        teacher={"x": torch.zeros(2)},
     )
 
 
@@ -38,6 +39,9 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     for name in ("config", "training", "step", "optimizer", "history", "joint_map", "posture"):
         assert getattr(loaded, name) == getattr(saved, name)
     assert all(torch.equal(loaded.encoder[n], t) for n, t in saved.encoder.items())
+    assert loaded.teacher is not None
+    assert saved.teacher is not None
+    assert all(torch.equal(loaded.teacher[n], t) for n, t in saved.teacher.items())
     assert not list((tmp_path / "new").glob("*.partial"))
 
 
@@ -47,6 +51,7 @@ def test_the_shipped_encoder_is_small_and_rebuilds_the_same_model(tmp_path: Path
     assert (tmp_path / "e.pt").stat().st_size <= 350_000
     loaded = load_checkpoint(tmp_path / "e.pt")
     assert loaded.rest is None
+    assert loaded.teacher is None
     assert loaded.optimizer is None
     x = torch.rand(1, 1, 64, 32)
     with torch.no_grad():

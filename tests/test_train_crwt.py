@@ -71,20 +71,65 @@ def test_without_stage_1_the_encoder_never_rests() -> None:
     assert not run.in_mask_stage
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    whole = Crwt(small(), GRID)
+def begun(path: Path, **changes: object) -> Crwt:
+    """A run that begins from the model in `path`."""
+    return Crwt(small(steps_mask=0, **changes), GRID, load_checkpoint(path))
+
+
+@pytest.fixture
+def whole_model(tmp_path: Path) -> Path:
+    run = Crwt(small(), GRID)
+    list(run.run(data()))
+    run.checkpoint(TRAINING, []).save(tmp_path / "whole.pt")
+    return tmp_path / "whole.pt"
+
+
+def test_a_whole_model_goes_on_and_an_encoder_alone_gets_a_new_decoder_first(whole_model: Path) -> None:
+    known = load_checkpoint(whole_model)
+    run = begun(whole_model)
+    state = run.net.state_dict()
+    assert known.rest is not None
+    assert all(torch.equal(state[name], t) for name, t in known.rest.items())
+    assert all(torch.equal(state[f"encoder.{name}"], t) for name, t in known.encoder.items())
+    assert not run.encoder_rests
+    known.encoder_only().save(whole_model.with_name("e.encoder.pt"))
+    alone = begun(whole_model.with_name("e.encoder.pt"))
+    assert not torch.equal(alone.net.map_head.weight, run.net.map_head.weight)
+    assert alone.encoder_rests
+    assert begun(whole_model, rebuild=RebuildConfig(widths=(4, 8, 4))).encoder_rests
+
+
+def test_without_labels_the_joint_output_learns_to_agree_with_its_teacher(whole_model: Path) -> None:
+    """A weight that counts nothing shows how far apart they are otherwise."""
+    unlabelled = blobs(5)
+    unlabelled.joints_norm[:] = 0
+    ends = []
+    for weight in (1e-9, 10.0):
+        run = begun(whole_model, weights=LossWeights(consistency=weight), steps_map=30)
+        ends.append(np.mean([row["consistency"] for row in list(run.run(TrainingSet(unlabelled, None)))[-10:]]))
+    assert ends[1] < 0.8 * ends[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stop"),
+    [({}, 5), ({"weights": LossWeights(consistency=1), "other_frame": 0.5}, 7), ({"steps_quant": 4}, 12)],
+)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    tmp_path: Path, changes: dict[str, object], stop: int
+) -> None:
+    whole = Crwt(small(**changes), GRID)
     expected = list(whole.run(data()))
-    first = Crwt(small(), GRID)
+    first = Crwt(small(**changes), GRID)
     history = []
     for losses in first.run(data()):
         history.append(losses)
-        if first.step == 5:
+        if first.step == stop:
             break
     path = tmp_path / "checkpoint.pt"
     first.checkpoint(TRAINING, history).save(path)
-    again = Crwt(small(), GRID)
+    again = Crwt(small(**changes), GRID)
     again.restore(load_checkpoint(path))
-    assert again.step == 5
+    assert again.step == stop
     assert history + list(again.run(data())) == expected
     for a, b in zip(whole.net.parameters(), again.net.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -45,5 +45,13 @@ def test_joints_that_were_not_seen_do_not_count() -> None:
     assert losses.joint_distance(found, truth, size, torch.tensor([[1.0, 1.0]])) > 10
 
 
+def test_a_doubtful_teacher_counts_less() -> None:
+    size, told = torch.tensor([32.0, 64.0]), torch.full((1, 2, 2), 0.5)
+    found = told + torch.tensor([1 / 32, 0.0])
+    assert losses.joint_consistency(told, told, size, torch.ones(1, 2)) == 0
+    terms = [losses.joint_consistency(found, told, size, torch.full((1, 2), sure)) for sure in (1.0, 0.5, 0.0)]
+    assert terms == [0.5, 0.25, 0]
+
+
 def test_a_wide_heat_map_costs_more_than_a_narrow_one() -> None:
     assert losses.concentration(torch.tensor([[9.0, 16.0]])) == 3.5

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.skeleton import JOINTS
-from train.pmd import GRID_I, GRID_II, person_of, read_pmd, read_subject_info
+from firmware_bridge.skeleton import JOINTS, MIRRORED
+from train.pmd import GRID_I, GRID_II, MIRRORED_POSE_I, POSES_I, person_of, pose_i, read_pmd, read_subject_info
 
 FRAMES = 8
 
@@ -130,6 +130,26 @@ def test_real_experiment_ii_is_read_on_both_mats(pmd: Path, joints_ii: Path) -> 
     assert len(sponge.labelled()) == 24
     assert sponge.people == ["pmd:1", "pmd:2", "pmd:3", "pmd:5"]
     assert [g.posture for g in air.groups if g.name.endswith(("G1", "G2", "G3"))] == ["", "", ""]
+
+
+def test_each_file_of_experiment_i_is_a_posture_of_its_own(pmd: Path) -> None:
+    maps = read_pmd(pmd, [3])
+    assert [pose_i(group) for group in maps.groups] == list(range(1, POSES_I + 1))
+    assert {pose_i(group) for group in read_pmd(pmd, [3], experiment="ii").groups} == {None}
+
+
+def test_a_mirrored_body_shows_the_mirrored_posture(pmd: Path, joints_i: Path) -> None:
+    """Over people 1-3, a posture's mirrored mean joints are nearest to those of the posture that is named."""
+    maps = read_pmd(pmd, [1, 2, 3], joints=joints_i)
+    body = maps.joints.reshape(3, POSES_I, 14, 3)[..., :2]
+    body = body - body.mean(2, keepdims=True)
+    mirrored = body[:, :, list(MIRRORED)] * [-1, 1]
+    for pose, other in MIRRORED_POSE_I.items():
+        assert MIRRORED_POSE_I[other] == pose
+        apart_cm = np.linalg.norm(mirrored.mean(0)[pose - 1] - body.mean(0), axis=-1).mean(1)
+        assert apart_cm[other - 1] < apart_cm[pose - 1]
+    for pose in set(range(1, POSES_I + 1)) - set(MIRRORED_POSE_I):
+        assert np.linalg.norm(mirrored.mean(0)[pose - 1] - body.mean(0)[pose - 1], axis=-1).mean() < 6
 
 
 def test_subject_info_is_read_from_its_utf_16(pmd: Path) -> None:

@@ -44,6 +44,18 @@ def test_every_ablation_rebuilds_a_map_and_trains_all_its_weights(exchange, inpu
     assert untrained == []
 
 
+def test_a_narrow_dense_layer_keeps_the_decoder_small() -> None:
+    """One channel is the paper's; it is convolved to the width that the expansions take."""
+    sizes = []
+    for channels in (1, 16):
+        rebuild = RebuildConfig(dense=True, rendering=False, dense_channels=channels)
+        net = EncoderFuserDecoder(64, 32, EncoderConfig(), rebuild)
+        assert net.decode(some_points(2, k=32)).shape == (2, 16, 64, 32)
+        assert net.to_plane is not None
+        sizes.append(sum(p.numel() for p in net.to_plane[1].parameters()))
+    assert sizes[1] == 16 * sizes[0]
+
+
 def test_a_decoder_without_any_input_is_refused() -> None:
     with pytest.raises(ValueError, match="dense and rendering are both off"):
         RebuildConfig(dense=False, rendering=False)

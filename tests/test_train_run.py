@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from firmware_bridge.errors import Exit, run_command
 from train import eval as train_eval
+from train import export as train_export
 from train import run as train_run
-from train.checkpoint import load_checkpoint
+from train.checkpoint import load_checkpoint, sha256_of
 from train.simulated import FIRST_TRAINING_SEED
 
 TINY = ("--steps-mask", 2, "--steps-map", 4, "--batch", 4, "--simulated-people", 6, "--threads", 1)
@@ -81,6 +83,57 @@ def test_a_label_free_run_uses_nobodys_labels(pmd: Path, joints_i: Path, tmp_pat
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
     assert checkpoint.config.weights.joints == 0
     assert checkpoint.training.labelled_people == []
+
+
+def test_a_model_is_adapted_to_unlabelled_recordings(trained: Path, pmd: Path, tmp_path: Path, capsys) -> None:
+    """The recordings are of a simulated mat; the sidecar with their joints is taken away."""
+    night = tmp_path / "night.matlog"
+    export = ("--simulated", "3", "--duration", "2", "--rate", "5", "--out", str(night))
+    assert train_export.main(export) == Exit.OK
+    night.with_suffix(".truth.jsonl").unlink()
+    few = ("--steps-map", 3, "--batch", 4, "--simulated-people", 4, "--threads", 1)
+    out = tmp_path / "adapted"
+    assert run("--init", trained, "--recordings", tmp_path, "--out", out, *few) == Exit.OK
+    before, after = load_checkpoint(trained), load_checkpoint(out / "checkpoint.pt")
+    assert after.training.people == ["pmd:12", "recording:night"]
+    assert after.training.labelled_people == ["pmd:12"]
+    assert after.training.data == before.training.data
+    assert after.training.simulated_seeds == before.training.simulated_seeds
+    assert after.training.init_sha256 == sha256_of(trained)
+    assert "--init checkpoint.pt" in after.training.command
+    assert float(losses(out)[-1]["consistency"]) > 0
+    assert after.joint_map == before.joint_map
+    assert after.posture == before.posture
+    assert not torch.equal(after.encoder["joints.weight"], before.encoder["joints.weight"])
+    assert run("--recordings", tmp_path, "--out", out, *few) == Exit.USAGE
+    assert "trained with other settings" in capsys.readouterr().err
+
+
+def test_postures_that_a_data_set_knows_stay_out_of_an_adaptation(trained: Path, pmd: Path, tmp_path: Path) -> None:
+    """The reader of pmd knows each map's posture; without --joints the posture head is handed down untouched."""
+    few = ("--steps-map", 1, "--batch", 4, "--simulated-people", 0, "--threads", 1)
+    unlabelled = ("--data", pmd, "--experiment", "ii", "--subjects", 4)
+    assert run("--init", trained, *unlabelled, "--out", tmp_path, *few) == Exit.OK
+    after = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert after.posture == load_checkpoint(trained).posture
+    assert after.training.people == ["pmd:12", "pmd:5"]
+
+
+def test_an_adaptation_goes_on_only_from_the_model_that_it_began_with(trained: Path, tmp_path: Path, capsys) -> None:
+    few = ("--steps-map", 1, "--batch", 4, "--simulated-people", 4, "--threads", 1)
+    other = load_checkpoint(trained)
+    other.history = []
+    other.save(tmp_path / "other.pt")
+    assert run("--init", trained, "--out", tmp_path / "a", *few) == Exit.OK
+    assert run("--init", tmp_path / "other.pt", "--out", tmp_path / "a", *few) == Exit.USAGE
+    assert "began from another model" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("here is one")
+    assert run("--out", tmp_path, "--device", "cuda", *TINY) == Exit.USAGE
+    assert "PyTorch finds no GPU here" in capsys.readouterr().err
 
 
 def test_a_run_killed_hard_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from edge.manifest import JointMap, LinearHead, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.config import TrainConfig
-from train.encoder import Encoder
+from train.variants import AnyEncoder
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass
@@ -32,22 +32,26 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)
     joint_map: JointMap | None = None
     posture: Posture | None = None
+    joints_half_cm: list[float] | None = None
+    """See edge.manifest.Confidence; None where no joint was ever known."""
+    teacher: dict[str, Tensor] | None = None
+    """The mean teacher's encoder, where there is one."""
+    int8_ranges: Tensor | None = None
+    """See train.fake_quant."""
 
     @property
     def grid(self) -> Grid:
         c = self.config
         return Grid(c.rows, c.cols, c.pitch_cm, c.pitch_cm)
 
-    def build_encoder(self) -> Encoder:
+    def build_encoder(self) -> AnyEncoder:
         """The float encoder, ready to infer."""
-        encoder = Encoder(self.config.encoder)
+        encoder = self.config.encoder.build()
         encoder.load_state_dict(self.encoder)
         return encoder.eval()
 
     def encoder_only(self) -> "Checkpoint":
-        return Checkpoint(
-            self.config, self.training, self.step, self.encoder, joint_map=self.joint_map, posture=self.posture
-        )
+        return replace(self, rest=None, optimizer=None, history=[], teacher=None, int8_ranges=None)
 
     def save(self, path: Path) -> None:
         """Whole or not at all: a crash while writing leaves the previous file."""
@@ -62,6 +66,9 @@ class Checkpoint:
             "history": self.history,
             "joint_map": self.joint_map and _packed(self.joint_map),
             "posture": self.posture and _packed(self.posture),
+            "joints_half_cm": self.joints_half_cm,
+            "teacher": self.teacher,
+            "int8_ranges": self.int8_ranges,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
@@ -104,6 +111,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["history"],
             content["joint_map"] and JointMap.model_validate(_unpacked(content["joint_map"])),
             content["posture"] and Posture.model_validate(_unpacked(content["posture"])),
+            content["joints_half_cm"],
+            content.get("teacher"),
+            content.get("int8_ranges"),
         )
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

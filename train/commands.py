@@ -19,3 +19,23 @@ def export() -> None:
 
 def annotate() -> None:
     sys.exit(run_extra("train-annotate", "train.annotate.command", "train"))
+
+
+def cost() -> None:
+    sys.exit(run_extra("train-cost", "train.cost", "train"))
+
+
+def reconstruct() -> None:
+    sys.exit(run_extra("train-reconstruct", "train.reconstruct", "train"))
+
+
+def plot() -> None:
+    sys.exit(run_extra("train-plot", "train.plot", "train"))
+
+
+def posture() -> None:
+    sys.exit(run_extra("train-posture", "train.posture.command", "train"))
+
+
+def study() -> None:
+    sys.exit(run_extra("train-study", "train.study", "train"))

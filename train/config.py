@@ -4,14 +4,16 @@ import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edge.manifest import Preprocessing, Strict
 from firmware_bridge.errors import Exit, Failure
 from train.encoder import EncoderConfig
 from train.rebuild import RebuildConfig
+from train.reference import ReferenceConfig
+from train.variants import AnyEncoderConfig
 
 
 class LossWeights(Strict):
@@ -26,6 +28,7 @@ class LossWeights(Strict):
     separation: float = Field(0.05, ge=0, description="points that crowd")
     concentration: float = Field(0.05, ge=0, description="a cell of spread of the heat maps")
     joints: float = Field(1.0, ge=0, description="a taxel by which the joint output misses a label; 0: label-free")
+    consistency: float = Field(0.0, ge=0, description="a taxel by which a joint without label misses the mean teacher")
 
 
 class Augmentation(Strict):
@@ -35,12 +38,13 @@ class Augmentation(Strict):
     rotation_deg: float = Field(20.0, ge=0, description="either way")
     scale: float = Field(0.15, ge=0, lt=1, description="relative, either way")
     shift_cm: float = Field(12.0, ge=0, description="along the mat; across it in proportion to its width")
-    gamma: float = Field(0.25, ge=0, description="log of the exponent that bends the pressure curve")
+    gamma: float = Field(0.35, ge=0, description="log of the exponent that bends the pressure curve")
     noise: float = Field(0.03, ge=0, description="standard deviation in model input units")
     dropped_taxels: float = Field(0.01, ge=0, le=1, description="share of taxels without signal")
     dropped_lines: float = Field(0.1, ge=0, le=1, description="probability of one row or column without signal")
     blur: float = Field(0.3, ge=0, le=1, description="probability of crosstalk between neighbours")
-    pillow: float = Field(0.0, ge=0, le=1, description="probability of a pillow that spreads the head's pressure")
+    soft_layer: float = Field(0.4, ge=0, le=1, description="probability of a soft layer over the sensors")
+    pillow: float = Field(0.4, ge=0, le=1, description="probability of a pillow that spreads the head's pressure")
 
 
 class TrainConfig(Strict):
@@ -48,42 +52,74 @@ class TrainConfig(Strict):
 
     seed: int = Field(0, ge=0, description="of weights, batches and augmentation")
     batch: int = Field(32, gt=0, description="maps in a step")
+    micro_batches: int = Field(1, gt=0, description="equal parts of a batch, each with batch statistics of its own")
     steps_mask: int = Field(1000, ge=0, description="steps of stage 1, contact or not; 0: without CRWT")
     steps_map: int = Field(4000, gt=0, description="steps of stage 2, the map itself")
+    steps_quant: int = Field(0, ge=0, description="steps of a stage 3, in which the encoder computes as int8; 0: none")
     frozen_steps: int = Field(150, ge=0, description="first steps of stage 2 during which the encoder rests")
     learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    teacher_decay: float = Field(
+        0.999, ge=0, lt=1, description="share of its own weights that the teacher keeps a step"
+    )
     simulated_people: int = Field(2000, ge=0, description="one still map of each is generated at the start; 0: none")
     simulated_share: float = Field(0.25, ge=0, le=1, description="share of simulated maps in a batch")
+    other_frame: float = Field(0.0, ge=0, le=1, description="probability that a map's second view is of another frame")
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")
     pitch_cm: float = Field(2.54, gt=0, description="between the taxels of the model's grid")
     preprocessing: Preprocessing = Preprocessing()
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: AnyEncoderConfig = EncoderConfig()
     rebuild: RebuildConfig = RebuildConfig()
     weights: LossWeights = LossWeights()
     augmentation: Augmentation = Augmentation()
 
+    @model_validator(mode="after")
+    def _joint_loss_has_an_output(self) -> Self:
+        needed = self.weights.joints or self.weights.consistency
+        if needed and isinstance(self.encoder, ReferenceConfig) and not self.encoder.joints:
+            raise ValueError("weights.joints counts, but encoder.joints is false: set one to 0, or the other true")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_has_equal_parts(self) -> Self:
+        if self.batch % self.micro_batches:
+            raise ValueError(f"a batch of {self.batch} has no {self.micro_batches} equal parts: change micro_batches")
+        return self
+
     @property
     def steps(self) -> int:
-        return self.steps_mask + self.steps_map
+        return self.steps_mask + self.steps_map + self.steps_quant
 
 
-def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
-    """Defaults, over them the TOML file, over it `overrides`. Raises Failure (78) that names file, key and reason."""
+def read_config(path: Path | None, base: TrainConfig | None = None, **overrides: Any) -> TrainConfig:
+    """`base` or the defaults, over them the TOML file, over it `overrides`.
+
+    Raises Failure (78) that names file, key and reason.
+    """
     try:
         settings = tomllib.loads(path.read_text()) if path else {}
-        return TrainConfig.model_validate(settings | overrides)
+        known = base.model_dump() if base else {}
+        return TrainConfig.model_validate(_laid_over(known, settings) | overrides)
     except OSError as error:
         raise Failure(f"cannot read configuration {path}: {error.strerror}", Exit.MISSING_INPUT) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failure(f"configuration {path} is no TOML: {error}", Exit.BAD_CONFIG) from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise Failure(
-            f"configuration {path or 'on the command line'}: {key}: {first['msg']}", Exit.BAD_CONFIG
-        ) from None
+        words = [".".join(map(str, first["loc"])), first["msg"]]
+        where = path or "on the command line"
+        raise Failure(f"configuration {where}: {': '.join(filter(None, words))}", Exit.BAD_CONFIG) from None
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the keys of `above`, table by table."""
+    tables = {
+        name: _laid_over(below[name], value)
+        for name, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(name), dict)
+    }
+    return below | above | tables
 
 
 def documented_toml(config: BaseModel) -> str:

@@ -1,11 +1,11 @@
 """The encoder: pressure map -> K label-free heat maps and 14 joint heat maps (SPMKD section III, `native` variant).
 
-Only operators that every int8 runtime has and that XNNPACK takes whole: convolution, depthwise convolution,
-addition, bilinear resize, ReLU6 (fused). The widest tensors stay at half resolution, which bounds the memory
-that a microcontroller needs.
+The paper's own net is in train.reference. Here only operators that every int8 runtime has and that XNNPACK takes
+whole: convolution, depthwise convolution, addition, bilinear resize, ReLU6 (fused). The widest tensors stay at half
+resolution, which bounds the memory that a microcontroller needs.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -25,31 +25,47 @@ STRIDE = 8
 class EncoderConfig(Strict):
     """Widths of the `native` encoder."""
 
+    variant: Literal["native"] = Field("native", description="native, or reference: the paper's own net")
     keypoints: int = Field(32, gt=0, description="K, label-free heat maps")
     width: int = Field(16, gt=0, description="channels at half resolution, and of the feature vector")
     width_quarter: int = Field(40, gt=0, description="channels at a quarter of the resolution")
     width_eighth: int = Field(56, gt=0, description="channels at an eighth of the resolution")
 
+    @property
+    def feature_channels(self) -> int:
+        return self.width
+
+    def build(self) -> "Encoder":
+        return Encoder(self)
+
 
 class HeatMaps(NamedTuple):
-    """What the encoder says of B maps; h, w are half the input's rows, cols."""
+    """What an encoder says of B maps; h, w are half the input's rows, cols (`reference`: a quarter)."""
 
     keypoints: Tensor
     """(B, K, h, w) logits."""
-    joints: Tensor
-    """(B, 14, h, w) logits."""
+    joints: Tensor | None
+    """(B, 14, h, w) logits; None where the encoder has no such output."""
     features: Tensor
     """(B, C, h, w): what the expectation under a keypoint's map turns into its feature vector."""
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution with TensorFlow's SAME padding, tracked batch norm, ReLU6.
+    """Convolution with TensorFlow's SAME padding, tracked batch norm, activation.
 
     A stride of 2 pads one less on the top and left: padded symmetrically, the graph would need a padded copy
     of its widest tensor.
     """
 
-    def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> None:
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        act: type[nn.Module] | None = nn.ReLU6,
+    ) -> None:
         before, after = (kernel - stride) // 2, kernel - stride - (kernel - stride) // 2
         padding: list[nn.Module] = []
         if before != after:
@@ -59,7 +75,7 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(cin, cout, kernel, stride, 0 if padding else before, groups=groups, bias=False),
             nn.BatchNorm2d(cout),
         ]
-        super().__init__(*layers, *([nn.ReLU6()] if act else []))
+        super().__init__(*layers, *([act()] if act else []))
 
 
 class InvertedResidual(nn.Module):
@@ -70,7 +86,7 @@ class InvertedResidual(nn.Module):
         self.body = nn.Sequential(
             ConvNorm(cin, expand, 1),
             ConvNorm(expand, expand, kernel, stride, groups=expand),
-            ConvNorm(expand, cout, 1, act=False),
+            ConvNorm(expand, cout, 1, act=None),
         )
         self.residual = stride == 1 and cin == cout
 
@@ -94,8 +110,8 @@ class Encoder(nn.Module):
             InvertedResidual(quarter, 3 * quarter, eighth, 5, stride=2),
             InvertedResidual(eighth, 3 * eighth, eighth, 5),
         )
-        self.eighth_to_quarter = ConvNorm(eighth, quarter, 1, act=False)
-        self.quarter_to_half = ConvNorm(quarter, half, 1, act=False)
+        self.eighth_to_quarter = ConvNorm(eighth, quarter, 1, act=None)
+        self.quarter_to_half = ConvNorm(quarter, half, 1, act=None)
         self.trunk = InvertedResidual(half, 2 * half, half, 3)
         self.keypoints = nn.Conv2d(half, config.keypoints, 1)
         self.joints = nn.Conv2d(half, len(JOINTS), 1)

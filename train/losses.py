@@ -62,5 +62,13 @@ def concentration(variance_cells: Tensor) -> Tensor:
 
 def joint_distance(xy_norm: Tensor, truth_norm: Tensor, size_taxels: Tensor, weight: Tensor) -> Tensor:
     """Smooth L1 in taxels: (B, 14, 2), (B, 14, 2), (2,), (B, 14)."""
-    distance = F.smooth_l1_loss(xy_norm * size_taxels, truth_norm * size_taxels, reduction="none").sum(-1)
-    return (distance * weight).sum() / weight.sum().clamp_min(1)
+    return (_distance(xy_norm, truth_norm, size_taxels) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def joint_consistency(xy_norm: Tensor, told_norm: Tensor, size_taxels: Tensor, confidence: Tensor) -> Tensor:
+    """Smooth L1 in taxels to what the teacher says, as far as it is sure: (B, 14, 2), (B, 14, 2), (2,), (B, 14)."""
+    return (_distance(xy_norm, told_norm, size_taxels) * confidence).mean()
+
+
+def _distance(a_norm: Tensor, b_norm: Tensor, size_taxels: Tensor) -> Tensor:
+    return F.smooth_l1_loss(a_norm * size_taxels, b_norm * size_taxels, reduction="none").sum(-1)

@@ -34,6 +34,12 @@ LEAST_CORRELATION: Final = 0.8
 PERSON_OF_II: Final = {1: 1, 2: 2, 3: 3, 4: 5}
 """By age, height and weight the people of Experiment II are people of Experiment I."""
 
+POSES_I: Final = 17
+"""Each file of a person of Experiment I is one of 17 postures, numbered from 1."""
+MIRRORED_POSE_I: Final = {2: 3, 3: 2, 4: 6, 5: 7, 6: 4, 7: 5, 11: 12, 12: 11, 13: 14, 14: 13}
+"""Which posture a mirrored body shows; those left out are symmetric. By the annotated joints 11 is the left arm up and
+the right foot across, 12 its mirror image (in person 5's two files the arms are the other way round)."""
+
 _SUPINE_I: Final = {1, *range(8, 13), 15, 16, 17}
 _RIGHT_I: Final = {2, 4, 5, 13}
 
@@ -77,6 +83,11 @@ def read_pmd(
 def person_of(experiment: Experiment, subject: int) -> str:
     """The person's name over both experiments."""
     return f"pmd:{subject if experiment == 'i' else PERSON_OF_II.get(subject, f'ii-{subject}')}"
+
+
+def pose_i(group: Group) -> int | None:
+    """Which of Experiment I's 17 postures a group shows; None for a group of anything else."""
+    return int(group.name.rpartition("/")[2]) if group.name.startswith("pmd-i/") else None
 
 
 def _files_i(root: Path, subjects: Sequence[int]) -> Iterator[tuple[Path, Group]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge.keypoints import HeatmapDecoder, Keypoints
 from edge.manifest import Output
+from edge.model import mapped
 from train.checkpoint import Checkpoint
 
 BATCH = 64
@@ -21,16 +22,23 @@ class FloatModel:
         self.encoder = checkpoint.build_encoder()
 
     def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
-        """(N, rows, cols) in 0..1 -> keypoints and joints of each map."""
+        """(N, rows, cols) in 0..1 -> keypoints and joints of each map.
+
+        Like edge's: for an encoder without a joint output the joint map finds them, or, without one, nobody does.
+        """
         found: dict[str, list[Keypoints]] = {"keypoints": [], "joints": []}
         for begin in range(0, len(model_inputs), BATCH):
             inputs = model_inputs[begin : begin + BATCH]
             with torch.inference_mode():
                 maps = self.encoder(torch.from_numpy(inputs)[:, None])
             for name in found:
-                logits = getattr(maps, name).permute(0, 2, 3, 1).numpy()
-                decoder = self._decoder(name, logits.shape[1:])
-                found[name] += [decoder.from_float(one, x) for one, x in zip(logits, inputs, strict=True)]
+                if (output := getattr(maps, name)) is not None:
+                    logits = output.permute(0, 2, 3, 1).numpy()
+                    decoder = self._decoder(name, logits.shape[1:])
+                    found[name] += [decoder.from_float(one, x) for one, x in zip(logits, inputs, strict=True)]
+        if self.encoder.joints is None:
+            joint_map = self.checkpoint.joint_map
+            found["joints"] = [mapped(points, joint_map) for points in found["keypoints"]] if joint_map else []
         return found
 
     def _decoder(self, name: str, shape: Sequence[int]) -> HeatmapDecoder:

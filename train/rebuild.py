@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge.manifest import Strict
-from train.encoder import Encoder, EncoderConfig, HeatMaps, Points, soft_argmax
+from train.encoder import HeatMaps, Points, soft_argmax
+from train.variants import AnyEncoderConfig
 
 SHRINK = 4
 """The decoder's first plane is this much smaller than the map, on each side."""
@@ -21,7 +22,8 @@ class RebuildConfig(Strict):
     widths: tuple[int, int, int] = Field((16, 32, 16), description="channels at a quarter, half and full resolution")
     dilations: tuple[int, ...] = Field((1, 3, 5), min_length=1, description="of an expansion's parallel convolutions")
     exchange: bool = Field(True, description="let every scale receive every other scale")
-    dense: bool = Field(True, description="fill the decoder's first plane by a fully connected layer")
+    dense: bool = Field(False, description="fill the decoder's first plane by a fully connected layer")
+    dense_channels: int = Field(16, gt=0, description="of what that layer fills; convolved where it is not widths[0]")
     rendering: bool = Field(True, description="hand the points to the decoder as Gaussians (ours, not the paper's)")
     rendering_sigma_cells: float = Field(1.5, gt=0, description="of these Gaussians, at half resolution")
 
@@ -121,22 +123,22 @@ class EncoderFuserDecoder(nn.Module):
     Heads are interchangeable (CRWT): `mask_head` says contact or not, `map_head` the pressure.
     """
 
-    def __init__(self, rows: int, cols: int, encoder: EncoderConfig, rebuild: RebuildConfig) -> None:
+    def __init__(self, rows: int, cols: int, encoder: AnyEncoderConfig, rebuild: RebuildConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(encoder)
+        self.encoder = encoder.build()
         self.rebuild = rebuild
-        plane = (rebuild.widths[0], rows // SHRINK, cols // SHRINK)
+        plane = (rebuild.dense_channels, rows // SHRINK, cols // SHRINK)
         self._rendered_size = (2 * plane[1], 2 * plane[2])
-        self.to_plane = (
-            nn.Sequential(
-                Fuser(encoder.keypoints, encoder.width),
-                nn.Linear(2 * encoder.width * encoder.keypoints, math.prod(plane)),
+        self.to_plane: nn.Sequential | None = None
+        if rebuild.dense:
+            self.to_plane = nn.Sequential(
+                Fuser(encoder.keypoints, encoder.feature_channels),
+                nn.Linear(2 * encoder.feature_channels * encoder.keypoints, math.prod(plane)),
                 nn.ReLU(),
                 nn.Unflatten(1, plane),
             )
-            if rebuild.dense
-            else None
-        )
+            if rebuild.dense_channels != rebuild.widths[0]:
+                self.to_plane.extend([nn.Conv2d(rebuild.dense_channels, rebuild.widths[0], 3, padding=1), nn.ReLU()])
         self.net = RebuildNet(rebuild, 2 * encoder.keypoints if rebuild.rendering else 0)
         self.mask_head = nn.Conv2d(rebuild.widths[2], 2, 3, padding=1)
         self.map_head = nn.Conv2d(rebuild.widths[2], 1, 3, padding=1)

@@ -14,19 +14,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
+from train.adapt import read_init
 from train.arguments import add_data_arguments, command_line, read_data
 from train.checkpoint import load_checkpoint
+from train.compute import PRECISIONS, Compute
 from train.config import TrainConfig, documented_toml, read_config
 from train.cost import multiply_accumulates, parameters
 from train.crwt import Crwt
 from train.formats import ATTRIBUTIONS
 from train.heads import fit_heads
 from train.maps import Examples, Maps
+from train.parallel import Processes
 from train.recordings import read_recordings
 from train.sampling import TrainingSet
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
 
 CHECKPOINT = "checkpoint.pt"
+LOSSES = "losses.csv"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,10 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     given = {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
-    config = read_config(args.config, **given)
+    init = read_init(args.init) if args.init else None
+    config = read_config(args.config, init.settings if init else None, **given)
+    processes = Processes.of_torchrun()
+    processes.require_equal_shares(config.micro_batches)
+    compute = Compute.chosen(args.device, args.precision, processes.local_rank)
     if args.label_free:
         config = config.model_copy(update={"weights": config.weights.model_copy(update={"joints": 0.0})})
-    console = Console(stderr=True, soft_wrap=True)
+    if init:
+        init.require_same_model(config)
+    console = Console(stderr=True, soft_wrap=True, quiet=not processes.leads)
     path = args.out / CHECKPOINT
     earlier = load_checkpoint(path) if path.exists() else None
     if earlier and earlier.config != config:
@@ -53,9 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulated = read_simulated(seeds, grid).examples(grid, config.preprocessing) if seeds else None
     examples = Examples.joined([m.examples(grid, config.preprocessing) for m in real]) if real else None
     training = _provenance(args, config, real, command_line("train-run", argv))
+    if init:
+        training = init.passed_on(training)
     if earlier and earlier.training.people != training.people:
         raise Failure(f"{path} was trained on other people: choose another --out", Exit.USAGE)
-    run = Crwt(config, grid)
+    if earlier and earlier.training.init_sha256 != training.init_sha256:
+        raise Failure(f"{path} began from another model: choose another --out", Exit.USAGE)
+    run = Crwt(config, grid, init.checkpoint if init else None, compute=compute, processes=processes)
     history: list[dict[str, float]] = []
     if earlier:
         run.restore(earlier)
@@ -63,12 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(f"resuming {path} at step {run.step} of {config.steps}")
     cost = multiply_accumulates(run.net.encoder, config.rows, config.cols)
     console.print(f"encoder: {parameters(run.net.encoder):,} parameters, {cost / 1e6:.1f} M MAC")
-    _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
+    with processes.connected(compute.device):
+        _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
+    if not processes.leads:
+        return Exit.OK
     checkpoint = run.checkpoint(training, history)
-    if real:
-        fit_heads(checkpoint, real)
+    if init:
+        init.hand_down_heads(checkpoint)
+    if not init or any(len(m.labelled()) for m in real):
+        fit_heads(checkpoint, real, simulated)
     checkpoint.save(path)
-    _write_history(args.out / "losses.csv", history)
+    _write_history(args.out / LOSSES, history)
     console.print(f"wrote {path} ({config.steps} steps)")
     return Exit.OK
 
@@ -95,14 +114,15 @@ def _train(
         try:
             for losses in run.run(data):
                 history.append({"step": run.step, **losses})
-                stage = "contact" if run.in_mask_stage else "map"
+                stage = run.stage.name
                 bar.update(task, completed=run.step, description=f"{stage}, loss {losses['loss']:.3f}")
-                if run.step % every == 0:
+                if run.processes.leads and run.step % every == 0:
                     run.checkpoint(training, history).save(path)
                     if not console.is_terminal:
                         console.print(f"step {run.step} of {run.config.steps}: {stage}, loss {losses['loss']:.3f}")
         except KeyboardInterrupt:
-            run.checkpoint(training, history).save(path)
+            if run.processes.leads:
+                run.checkpoint(training, history).save(path)
             raise Failure(f"stopped at step {run.step}; the same command goes on from {path}", Exit.OK) from None
 
 
@@ -153,9 +173,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"
     )
+    parser.add_argument(
+        "--init", type=Path, metavar="MODEL", help="begin from this .pt or .encoder.pt, such as to adapt it to a mat"
+    )
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="TOML; options given here come before it")
     parser.add_argument("--print-config", action=_PrintConfig, help="print all settings, documented, as TOML and exit")
     parser.add_argument("--label-free", action="store_true", help="let no joint label reach the model")
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="%(default)s takes a GPU if there is one"
+    )
+    parser.add_argument(
+        "--precision", choices=list(PRECISIONS), help="of convolutions (default: bfloat16 on a GPU that has it)"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
     parser.add_argument("--every", type=int, default=200, metavar="STEPS", help="between checkpoints (%(default)s)")
     defaults = TrainConfig()
@@ -163,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         "steps_mask": "steps of stage 1, contact or not",
         "steps_map": "steps of stage 2, the map itself",
         "batch": "maps in a step",
+        "micro_batches": "equal parts of a batch, which the processes of torchrun share",
         "simulated_people": "simulated people to train on; 0 for none",
         "seed": "of weights, batches and augmentation",
     }.items():

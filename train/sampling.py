@@ -15,6 +15,12 @@ class Batch(NamedTuple):
     """(B, 1, H, W) model inputs."""
     joints: Tensor
     """(B, 14, 3): x_norm, y_norm, visibility; all zero where not annotated."""
+    others: Tensor | None = None
+    """(B, 1, H, W): the same people in the same posture, in another frame or the very same; None: the very same."""
+
+    def to(self, device: torch.device) -> "Batch":
+        others = None if self.others is None else self.others.to(device)
+        return Batch(self.inputs.to(device), self.joints.to(device), others)
 
 
 class TrainingSet:
@@ -24,12 +30,17 @@ class TrainingSet:
         self._pools = [_Pool(examples) for examples in (real, simulated) if examples is not None]
         self._has_both = len(self._pools) == 2
 
-    def batch(self, size: int, simulated_share: float, random: np.random.Generator) -> Batch:
+    def batch(self, size: int, simulated_share: float, random: np.random.Generator, other_frame: float = 0.0) -> Batch:
+        """`other_frame` is the probability that `others` holds a frame drawn anew from the map's group."""
         count_simulated = round(size * simulated_share) if self._has_both else 0
         counts = [size - count_simulated, count_simulated]
-        parts = [pool.draw(n, random) for pool, n in zip(self._pools, counts, strict=False)]
-        inputs, joints = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return Batch(torch.from_numpy(inputs)[:, None], torch.from_numpy(joints))
+        parts = [pool.draw(n, random, other_frame) for pool, n in zip(self._pools, counts, strict=False)]
+        inputs, joints, others = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return Batch(
+            torch.from_numpy(inputs)[:, None],
+            torch.from_numpy(joints),
+            torch.from_numpy(others)[:, None] if other_frame else None,
+        )
 
 
 class _Pool:
@@ -37,7 +48,14 @@ class _Pool:
         self._inputs, self._joints = examples.inputs, examples.joints_norm
         self._frames = [np.flatnonzero(examples.group_index == g) for g in range(len(examples.groups))]
 
-    def draw(self, count: int, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def draw(
+        self, count: int, random: np.random.Generator, other_frame: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Inputs, joints and inputs of other frames."""
         groups = random.integers(len(self._frames), size=count)
-        frames = [int(random.choice(self._frames[g])) for g in groups]
-        return self._inputs[frames], self._joints[groups]
+        frames = np.array([int(random.choice(self._frames[g])) for g in groups], np.int64)
+        others = frames
+        if other_frame:
+            drawn = np.array([int(random.choice(self._frames[g])) for g in groups], np.int64)
+            others = np.where(random.random(count) < other_frame, drawn, frames)
+        return self._inputs[frames], self._joints[groups], self._inputs[others]

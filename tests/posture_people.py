@@ -1,0 +1,52 @@
+"""People whose posture is told by where one point lies, for posture heads to learn, and a checkpoint to find points."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edge.manifest import Training
+from train.checkpoint import Checkpoint
+from train.config import TrainConfig
+from train.encoder import Encoder
+from train.posture.fitting import Labelled
+
+POINTS = 6
+
+
+def people(names: str, maps: int = 30, seed: int = 0) -> Labelled:
+    """Each person lies somewhere of his own; the class is the point out of 1, 2, 3 that is 20 cm to one side.
+
+    The mean of all points is the same for each class, and so is each point's mean over the classes.
+    """
+    random = np.random.default_rng(seed)
+    body_cm = np.column_stack([np.full(POINTS, 40.0), 25.0 * np.arange(POINTS), np.zeros(POINTS), np.ones(POINTS)])
+    x, y, who = [], [], []
+    for name in names:
+        place_cm = random.normal(0, 8, 2)
+        for i in range(maps):
+            points = body_cm.copy()
+            points[:, :2] += place_cm + random.normal(0, 1.5, (POINTS, 2))
+            points[1 + i % 3, 0] += 20
+            x.append(points)
+            y.append(i % 3)
+            who.append(name)
+    return Labelled(np.array(x), np.array(y), np.array(who), np.zeros(len(x), bool), 3)
+
+
+def untrained(folder: Path, *trained_on: str) -> Path:
+    """A checkpoint whose encoder points anywhere, but always at the same place, and that knows `trained_on`."""
+    config = TrainConfig()
+    torch.manual_seed(0)
+    training = Training(
+        data=[],
+        people=list(trained_on),
+        labelled_people=[],
+        simulated_seeds="",
+        steps=0,
+        command="",
+        software="0",
+    )
+    path = folder / "checkpoint.pt"
+    Checkpoint(config, training, 0, Encoder(config.encoder).state_dict()).save(path)
+    return path

@@ -1,0 +1,71 @@
+"""Going on from another model: what comes along, what is refused, who is remembered."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.manifest import JointMap, Posture, Training
+from firmware_bridge.errors import Exit, Failure
+from train.adapt import Init, read_init
+from train.checkpoint import Checkpoint, sha256_of
+from train.config import TrainConfig
+from train.encoder import Encoder, EncoderConfig
+
+
+def training(**changes: object) -> Training:
+    values = {"data": ["d"], "people": ["pmd:1"], "labelled_people": [], "simulated_seeds": "", "steps": 7}
+    return Training.model_validate(values | {"command": "c", "software": "0"} | changes)
+
+
+@pytest.fixture
+def init(tmp_path: Path) -> Init:
+    known = training(labelled_people=["pmd:1"], simulated_seeds="1000000-1001999")
+    config = TrainConfig(encoder=EncoderConfig(keypoints=6), seed=4)
+    checkpoint = Checkpoint(config, known, 7, Encoder(config.encoder).state_dict())
+    checkpoint.joint_map = JointMap(weights=[[0.5]], bias=[1.0], people=["pmd:1"])
+    checkpoint.posture = Posture(classes=["a", "b"], weights=[[1.0, 2.0]], bias=[0.0, 0.0])
+    checkpoint.joints_half_cm = [3.0] * 14
+    checkpoint.encoder_only().save(tmp_path / "a.encoder.pt")
+    return read_init(tmp_path / "a.encoder.pt")
+
+
+def test_settings_are_the_models_own_but_for_what_an_adaptation_is(init: Init) -> None:
+    own, settings = init.checkpoint.config, init.settings
+    assert settings.encoder == own.encoder
+    assert settings.seed == 4
+    assert settings.steps_mask == 0
+    assert settings.learning_rate < own.learning_rate
+    assert settings.weights.consistency > 0
+
+
+def test_the_teacher_is_silent_for_a_model_that_never_learned_joints(init: Init) -> None:
+    config = init.checkpoint.config
+    weights = config.weights.model_copy(update={"joints": 0.0})
+    init.checkpoint.config = config.model_copy(update={"weights": weights})
+    assert init.settings.weights.consistency == 0
+
+
+def test_people_and_data_of_both_are_remembered(init: Init) -> None:
+    passed = init.passed_on(training(data=["e"], people=["pmd:9"], simulated_seeds="1000000-1000009"))
+    assert passed.people == ["pmd:1", "pmd:9"]
+    assert passed.labelled_people == ["pmd:1"]
+    assert passed.data == ["d", "e"]
+    assert passed.simulated_seeds == "1000000-1001999"
+    assert passed.init_sha256 == sha256_of(init.path)
+
+
+def test_fitted_heads_come_along(init: Init) -> None:
+    adapted = Checkpoint(init.settings, training(), 1, {})
+    init.hand_down_heads(adapted)
+    assert adapted.joint_map == init.checkpoint.joint_map
+    assert adapted.posture == init.checkpoint.posture
+    assert adapted.joints_half_cm == [3.0] * 14
+
+
+@pytest.mark.parametrize("change", [{"rows": 128}, {"pitch_cm": 2.0}, {"encoder": EncoderConfig(keypoints=7)}])
+def test_another_grid_or_width_is_refused(init: Init, change: dict[str, object]) -> None:
+    init.require_same_model(init.settings)
+    with pytest.raises(Failure, match=f"has {next(iter(change))} ") as refused:
+        init.require_same_model(init.settings.model_copy(update=change))
+    assert refused.value.code == Exit.USAGE
+    assert "\n" not in str(refused.value)

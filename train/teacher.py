@@ -1,0 +1,49 @@
+"""The mean teacher (Tarvainen and Valpola, arXiv 1703.01780): it names joints where nobody has."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from edge.keypoints import FEATURE_HALF_CM
+from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import MIRRORED
+from train.compute import Compute
+from train.encoder import soft_argmax
+
+
+class Teacher:
+    """An encoder whose weights and batch statistics follow another's slowly."""
+
+    def __init__(self, encoder: nn.Module, grid: Grid, compute: Compute) -> None:
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.grid, self.compute = grid, compute
+
+    def follow(self, encoder: nn.Module, decay: float) -> None:
+        """Keep the share `decay` of what it was; 0 makes it a copy."""
+        for own, followed in zip(self.encoder.state_dict().values(), encoder.state_dict().values(), strict=True):
+            if own.is_floating_point():
+                own.lerp_(followed, 1 - decay)
+            else:
+                own.copy_(followed)
+
+    @torch.no_grad()
+    def joints(self, inputs: Tensor) -> Tensor:
+        """Clean maps (B, 1, H, W) -> (B, 14, 3): x_norm, y_norm, confidence 0..1.
+
+        Each map is seen as it is and mirrored, and the two heat maps of a joint are mixed: where they disagree,
+        the mixture is wide and the confidence small.
+        """
+        views = torch.cat([inputs, inputs.flip(-1)])
+        maps = self.compute.heat_maps(self.encoder, views)
+        assert maps.joints is not None  # train.config sees to it
+        seen = soft_argmax(maps.joints, views, maps.features)
+        xy, mirrored_xy = seen.xy_norm.chunk(2)
+        mirrored_xy = torch.stack([1 - mirrored_xy[..., 0], mirrored_xy[..., 1]], -1)[:, list(MIRRORED)]
+        variance, mirrored_variance = seen.variance_cells.chunk(2)
+        cell_cm = self.grid.width_cm / maps.joints.shape[-1]
+        size_cm = torch.tensor([self.grid.width_cm, self.grid.height_cm]).to(xy)
+        apart_cm2 = ((xy - mirrored_xy) * size_cm).square().sum(-1)
+        variance_cm2 = (variance + mirrored_variance[:, list(MIRRORED)]) / 2 * cell_cm**2 + apart_cm2 / 4
+        confidence = 1 / (1 + variance_cm2 / FEATURE_HALF_CM**2)
+        return torch.cat([(xy + mirrored_xy) / 2, confidence[..., None]], -1)
