@@ -5,7 +5,7 @@ import torch
 
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
-from train.augment import PILLOW_CM, Similarity, distort, pillow, random_similarity
+from train.augment import PEAK_TAXELS, PILLOW_CM, Similarity, distort, pillow, random_similarity, soft_layer
 from train.config import Augmentation
 
 GRID = Grid(64, 32, 2.54, 2.54)
@@ -83,3 +83,19 @@ def test_a_pillow_spreads_the_head_and_leaves_the_body() -> None:
     assert (peak < 0.8).all()
     assert (area > 2 * 12).all()
     assert torch.equal(pillow(x, 0.0, GRID, torch.Generator().manual_seed(0)), x)
+
+
+def test_a_soft_layer_widens_the_contact_and_keeps_the_peak_and_the_place() -> None:
+    x = torch.zeros(32, 1, 64, 32)
+    x[:, :, 20:28, 12:20] = 0.8
+    soft = soft_layer(x, 1.0, torch.Generator().manual_seed(0))
+    in_contact = (soft > 0.1).sum((1, 2, 3))
+    assert (in_contact >= 64).all()
+    assert in_contact.float().mean() > 2 * 64
+    peak = soft.flatten(1).topk(PEAK_TAXELS).values[:, -1]
+    torch.testing.assert_close(peak, torch.full((32,), 0.8), atol=1e-3, rtol=0)
+    rows, cols = torch.meshgrid(torch.arange(64.0), torch.arange(32.0), indexing="ij")
+    mass = soft.sum((1, 2, 3))
+    torch.testing.assert_close((soft[:, 0] * rows).sum((1, 2)) / mass, torch.full((32,), 23.5), atol=1e-3, rtol=0)
+    torch.testing.assert_close((soft[:, 0] * cols).sum((1, 2)) / mass, torch.full((32,), 15.5), atol=1e-3, rtol=0)
+    assert torch.equal(soft_layer(x, 0.0, torch.Generator().manual_seed(0)), x)

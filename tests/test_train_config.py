@@ -8,10 +8,17 @@ import pytest
 from firmware_bridge.errors import Exit, Failure
 from train.config import TrainConfig, documented_toml, read_config
 
+RECIPES = sorted((Path(__file__).resolve().parent.parent / "train" / "recipes").glob("*.toml"))
+
 
 def test_the_documented_toml_is_the_configuration() -> None:
     text = documented_toml(TrainConfig())
     assert TrainConfig.model_validate(tomllib.loads(text)) == TrainConfig()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_a_configuration_of_its_own(recipe: Path) -> None:
+    assert read_config(recipe) != TrainConfig()
 
 
 def test_every_key_is_documented() -> None:
