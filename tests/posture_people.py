@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import torch
+from untrained import untrained
 
-from edge.manifest import Training
-from train.checkpoint import Checkpoint
 from train.config import TrainConfig
-from train.encoder import Encoder
 from train.posture.fitting import Labelled
 
 POINTS = 6
@@ -34,19 +31,8 @@ def people(names: str, maps: int = 30, seed: int = 0) -> Labelled:
     return Labelled(np.array(x), np.array(y), np.array(who), np.zeros(len(x), bool), 3)
 
 
-def untrained(folder: Path, *trained_on: str) -> Path:
-    """A checkpoint whose encoder points anywhere, but always at the same place, and that knows `trained_on`."""
-    config = TrainConfig()
-    torch.manual_seed(0)
-    training = Training(
-        data=[],
-        people=list(trained_on),
-        labelled_people=[],
-        simulated_seeds="",
-        steps=0,
-        command="",
-        software="0",
-    )
+def checkpoint_file(folder: Path, *people: str) -> Path:
+    """A checkpoint that knows `people`; its encoder points anywhere, but always at the same place."""
     path = folder / "checkpoint.pt"
-    Checkpoint(config, training, 0, Encoder(config.encoder).state_dict()).save(path)
+    untrained(TrainConfig(), people).save(path)
     return path

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from posture_people import untrained
+from posture_people import checkpoint_file
 
 from firmware_bridge.errors import Exit, run_command
 from train.posture import command
@@ -17,7 +17,7 @@ def posture(*arguments: object) -> int:
 def test_two_folds_become_tables_for_people_and_for_programs(
     pmd: Path, joints_i: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint = untrained(tmp_path, "pmd:1", "pmd:2")
+    checkpoint = checkpoint_file(tmp_path, "pmd:1", "pmd:2")
     folds = ("--fold", f"{checkpoint}=3", "--fold", f"{checkpoint}=4")
     written = ("--json", tmp_path / "a.json", "--markdown", tmp_path / "a.md")
     heads = ("--heads", "linear", "linear-distances")
@@ -53,7 +53,7 @@ def test_two_folds_become_tables_for_people_and_for_programs(
 def test_what_cannot_be_tested_is_refused_in_words(
     pmd: Path, joints_i: Path, tmp_path: Path, capsys, folds: list[str], code: Exit, words: str
 ) -> None:
-    model = untrained(tmp_path, "pmd:1", "pmd:2")
+    model = checkpoint_file(tmp_path, "pmd:1", "pmd:2")
     given = [part for fold in folds for part in ("--fold", fold.format(model=model))]
     assert posture(*given, "--data", pmd, "--joints", joints_i, "--heads", "linear") == code
     assert words in capsys.readouterr().err.splitlines()[-1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posture_people import untrained
+from posture_people import checkpoint_file
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
@@ -15,7 +15,7 @@ from train.posture.folds import ANNOTATED, COPIES, INPUTS, KEYPOINTS, Fold, read
 
 @pytest.fixture(scope="module")
 def fold(pmd: Path, joints_i: Path, tmp_path_factory: pytest.TempPathFactory) -> Fold:
-    return read_fold(untrained(tmp_path_factory.mktemp("fold"), "pmd:2", "slp:1"), [3], pmd, joints_i)
+    return read_fold(checkpoint_file(tmp_path_factory.mktemp("fold"), "pmd:2", "slp:1"), [3], pmd, joints_i)
 
 
 def test_heads_are_fitted_on_the_checkpoints_people_of_pmd_alone(fold: Fold) -> None:
@@ -68,13 +68,13 @@ def test_label_free_points_are_joined_to_near_ones_and_named_ones_by_bones(fold:
 
 def test_a_person_who_trained_the_checkpoint_is_not_tested(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="was trained on pmd:3") as failure:
-        read_fold(untrained(tmp_path, "pmd:2", "pmd:3"), [1, 3], pmd, joints_i)
+        read_fold(checkpoint_file(tmp_path, "pmd:2", "pmd:3"), [1, 3], pmd, joints_i)
     assert failure.value.code == Exit.USAGE
 
 
 def test_without_training_people_of_pmd_there_is_nothing_to_fit_on(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="nobody of pmd") as failure:
-        read_fold(untrained(tmp_path, "slp:1"), [3], pmd, joints_i)
+        read_fold(checkpoint_file(tmp_path, "slp:1"), [3], pmd, joints_i)
     assert failure.value.code == Exit.USAGE
 
 
@@ -84,5 +84,5 @@ def test_a_file_without_joints_is_named(pmd: Path, joints_i: Path, tmp_path: Pat
     partial = tmp_path / "joints.json"
     partial.write_text(json.dumps(content))
     with pytest.raises(Failure, match=r"no joints of pmd-i/S2/9") as failure:
-        read_fold(untrained(tmp_path, "pmd:2"), [3], pmd, partial)
+        read_fold(checkpoint_file(tmp_path, "pmd:2"), [3], pmd, partial)
     assert failure.value.code == Exit.USAGE

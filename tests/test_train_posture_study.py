@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posture_people import untrained
+from posture_people import checkpoint_file
 
 from train.maps import Group
 from train.pmd import MIRRORED_POSE_I
@@ -17,7 +17,7 @@ POSES_OF = {"left": {3, 6, 7, 14}, "right": {2, 4, 5, 13}}
 
 @pytest.fixture(scope="module")
 def fold(pmd: Path, joints_i: Path, tmp_path_factory: pytest.TempPathFactory) -> Fold:
-    return read_fold(untrained(tmp_path_factory.mktemp("fold"), "pmd:1", "pmd:2", "pmd:4"), [3], pmd, joints_i)
+    return read_fold(checkpoint_file(tmp_path_factory.mktemp("fold"), "pmd:1", "pmd:2", "pmd:4"), [3], pmd, joints_i)
 
 
 @pytest.fixture(scope="module")

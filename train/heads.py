@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from train.augment import distort, random_similarity
+from train.augment import distort, pillow, random_similarity
 from train.checkpoint import Checkpoint
 from train.config import Augmentation
 from train.linear import features, fit_joint_map, fit_posture
@@ -18,6 +18,7 @@ from train.predict import FloatModel
 COPIES: Final = 8
 CONFIDENCE_MAPS: Final = 500
 HALF_ERROR_CM: Final = 5.0
+MIRRORED_POSTURE: Final = {"left": "right", "right": "left"}
 COPY_CHANGES: Final = Augmentation(mirror=0.5, rotation_deg=12, scale=0.08, shift_cm=8)
 
 
@@ -70,7 +71,22 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Examples 
         checkpoint.joint_map = fit_joint_map(known.x, known.people.tolist(), known.joints_norm)
     postures = [group.posture for group in examples.groups]
     if len(set(postures) - {""}) > 1:
-        checkpoint.posture = fit_posture(features(model.predict(examples.inputs)["keypoints"]), postures)
+        checkpoint.posture = fit_posture(*_posture_features(model, examples.inputs, postures))
+
+
+def _posture_features(
+    model: FloatModel, inputs: NDArray[np.float32], postures: Sequence[str]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """(N, rows, cols) and their postures -> the maps and distorted, moved copies as (M, 4K); a mirrored side swaps."""
+    original, random = torch.from_numpy(inputs)[:, None], torch.Generator().manual_seed(0)
+    grid = model.checkpoint.grid
+    maps, names = [original], list(postures)
+    for _ in range(COPIES):
+        change = random_similarity(len(inputs), COPY_CHANGES, grid, random)
+        maps.append(distort(change.maps(pillow(original, COPY_CHANGES.pillow, grid, random)), COPY_CHANGES, random))
+        mirrored = zip(postures, change.mirrored.tolist(), strict=True)
+        names += [MIRRORED_POSTURE.get(name, name) if swap else name for name, swap in mirrored]
+    return features(model.predict(torch.cat(maps)[:, 0].numpy())["keypoints"]), names
 
 
 def _joints_half_cm(model: FloatModel, known: Sequence[Examples]) -> list[float] | None:

@@ -1,5 +1,6 @@
 """Graph networks as posture heads: GCN, GAT and GraphSAGE of torch_geometric, as in the paper."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 from train.posture.fitting import Labelled, inner_splits
 from train.posture.graphs import repeated
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # torch_geometric 2.8 scripts a class while it is imported
+    from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 LAYERS: Final[Mapping[str, Callable[[int, int], nn.Module]]] = {"GCN": GCNConv, "GAT": GATConv, "GraphSAGE": SAGEConv}
 EPOCHS: Final = (10, 20, 40)
