@@ -24,6 +24,22 @@ def subject_list(text: str) -> list[int]:
     return subjects
 
 
+def tested_fold(text: str) -> tuple[Path, list[int]]:
+    """`fold1.pt=1-3` -> the model and the people it is tested on."""
+    path, equals, subjects = text.rpartition("=")
+    if not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FILE=SUBJECTS, such as fold1.pt=1-3")
+    return Path(path), subject_list(subjects)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True, formats: bool = False) -> None:
     """--data, --experiment, --mat, --subjects, --joints; with `formats` also --format."""
     group = parser.add_argument_group("real pressure maps")

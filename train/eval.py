@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, read_data, subject_list
+from train.arguments import add_data_arguments, read_data, subject_list, tested_fold
 from train.checkpoint import load_checkpoint
 from train.evaluated import Evaluated
 from train.label_budget import label_budget, pooled_budget
@@ -133,19 +133,12 @@ def _print(result: dict[str, Any], console: Console) -> None:
         console.print(f"warning: {', '.join(seen)} trained this model: no figure here is about new people")
 
 
-def _fold(text: str) -> tuple[Path, list[int]]:
-    path, equals, subjects = text.rpartition("=")
-    if not equals or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FILE=SUBJECTS, such as fold1.pt=1-3")
-    return Path(path), subject_list(subjects)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-eval", description=__doc__)
     parser.add_argument("--model", type=Path, metavar="FILE", help=".pt of train-run, or .tflite")
     parser.add_argument(
         "--fold",
-        type=_fold,
+        type=tested_fold,
         action="append",
         default=[],
         metavar="FILE=SUBJECTS",

@@ -16,7 +16,7 @@ from edge.score import SMALLEST_VISIBILITY
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
 from train import pictures
-from train.arguments import add_data_arguments, read_data
+from train.arguments import add_data_arguments, positive, read_data
 from train.evaluated import Evaluated
 from train.linear import features
 from train.maps import Maps
@@ -142,13 +142,6 @@ def _run(text: str) -> tuple[str, Path]:
     return (name if equals else path.resolve().name), path
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-plot", description=__doc__)
     kinds = parser.add_subparsers(required=True, metavar="KIND")
@@ -167,14 +160,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"columns of losses.csv (default: what there is of {','.join(TERMS)})",
     )
     curves.add_argument(
-        "--smooth", type=_positive, default=100, metavar="STEPS", help="width of the moving mean (%(default)s)"
+        "--smooth", type=positive, default=100, metavar="STEPS", help="width of the moving mean (%(default)s)"
     )
     curves.set_defaults(draw=losses)
     maps = kinds.add_parser("overlays", help="annotated joints, found joints and label-free keypoints on maps")
     maps.add_argument("--model", type=Path, required=True, metavar="FILE", help=".pt of train-run, or .tflite")
     add_data_arguments(maps)
     maps.add_argument(
-        "--count", type=_positive, default=8, metavar="N", help="of maps: half are median, half worst (%(default)s)"
+        "--count", type=positive, default=8, metavar="N", help="of maps: half are median, half worst (%(default)s)"
     )
     maps.add_argument(
         "--joints-from",

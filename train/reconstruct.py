@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import subject_list
+from train.arguments import positive, tested_fold
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
 from train.pictures import png_path, reconstructions, save
@@ -139,25 +139,11 @@ def _picture(studies: Sequence[Study]) -> Any:
     )
 
 
-def _fold(text: str) -> tuple[Path, list[int]]:
-    path, equals, subjects = text.rpartition("=")
-    if not equals or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not CHECKPOINT=SUBJECTS, such as fold1.pt=1-3")
-    return Path(path), subject_list(subjects)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-reconstruct", description=__doc__)
     parser.add_argument(
         "--fold",
-        type=_fold,
+        type=tested_fold,
         action="append",
         required=True,
         metavar="CHECKPOINT=SUBJECTS",
@@ -165,10 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds pmd's experiment-i/")
     parser.add_argument(
-        "--frames", type=_positive, default=20, metavar="N", help="of each file that PCA is fitted on (%(default)s)"
+        "--frames", type=positive, default=20, metavar="N", help="of each file that PCA is fitted on (%(default)s)"
     )
     parser.add_argument("--allow-seen", action="store_true", help="score people who trained the model, with a warning")
-    parser.add_argument("--threads", type=_positive, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
     parser.add_argument("--png", type=png_path, metavar="FILE", help="draw originals and rebuilt maps, best to worst")

@@ -75,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         run.restore(earlier)
         history = earlier.history
         console.print(f"resuming {path} at step {run.step} of {config.steps}")
-    cost = multiply_accumulates(run.net.encoder, config.rows, config.cols)
-    console.print(f"encoder: {parameters(run.net.encoder):,} parameters, {cost / 1e6:.1f} M MAC")
+    like_it = config.encoder.build()  # on the CPU, wherever the run is
+    cost = multiply_accumulates(like_it, config.rows, config.cols)
+    console.print(f"encoder: {parameters(like_it):,} parameters, {cost / 1e6:.1f} M MAC")
     with processes.connected(compute.device):
         _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
     if not processes.leads:

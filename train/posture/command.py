@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import subject_list
+from train.arguments import tested_fold
 from train.posture.folds import INPUTS, Fold, read_fold
 from train.posture.study import HEADS, TASKS, Votes, pooled, study
 
@@ -118,18 +118,11 @@ def _print(result: dict[str, Any], console: Console) -> None:
         )
 
 
-def _fold(text: str) -> tuple[Path, list[int]]:
-    path, equals, subjects = text.rpartition("=")
-    if not equals or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FILE=SUBJECTS, such as fold1.pt=1-3")
-    return Path(path), subject_list(subjects)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-posture", description=__doc__)
     parser.add_argument(
         "--fold",
-        type=_fold,
+        type=tested_fold,
         action="append",
         required=True,
         metavar="FILE=SUBJECTS",
