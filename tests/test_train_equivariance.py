@@ -44,3 +44,11 @@ def test_points_that_follow_the_body_have_hardly_any_error_and_fixed_points_the_
 def test_the_same_maps_are_moved_in_the_same_way_each_time() -> None:
     first, second = (equivariance_errors_cm(CentreOfMass(), blobs(2), GRID)["joints"] for _ in range(2))
     assert first == pytest.approx(second, abs=0)
+
+
+def test_an_output_that_a_model_does_not_have_is_left_out() -> None:
+    class OnlyKeypoints(CentreOfMass):
+        def predict(self, inputs: np.ndarray) -> dict[str, list[Keypoints]]:
+            return {"keypoints": super().predict(inputs)["keypoints"], "joints": []}
+
+    assert list(equivariance_errors_cm(OnlyKeypoints(), blobs(2), GRID)) == ["keypoints"]

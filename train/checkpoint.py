@@ -44,6 +44,11 @@ class Checkpoint:
         c = self.config
         return Grid(c.rows, c.cols, c.pitch_cm, c.pitch_cm)
 
+    @property
+    def knows_joints(self) -> bool:
+        """Whether the encoder's joint output was trained; otherwise only a joint map can tell joints."""
+        return self.config.weights.joints > 0
+
     def build_encoder(self) -> AnyEncoder:
         """The float encoder, ready to infer."""
         encoder = self.config.encoder.build()

@@ -20,10 +20,11 @@ SEED: Final = 20_000
 def equivariance_errors_cm(model: Predictor, inputs: NDArray[np.float32], grid: Grid) -> dict[str, NDArray[np.float64]]:
     """Mean Euclidean error of each map's points under unseen rotations, shifts and scalings: output -> (N,).
 
-    inputs (N, rows, cols); only points that stay on the map count. NaN for an output without points.
+    inputs (N, rows, cols); only points that stay on the map count. NaN for an output without points, nothing for
+    one that this model does not have.
     """
     size_cm = np.array([grid.width_cm, grid.height_cm])
-    before = model.predict(inputs)
+    before = {name: found for name, found in model.predict(inputs).items() if found}
     random = torch.Generator().manual_seed(SEED)
     errors: dict[str, list[NDArray[np.float64]]] = {name: [] for name in before}
     for _ in range(MOVES_A_MAP):

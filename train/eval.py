@@ -111,26 +111,31 @@ def _print(result: dict[str, Any], console: Console) -> None:
     for row in result.get("label_budget", []):
         table.add_row(_budget_label(row), *(_cell(row, name, digits) for name, _, digits in FIGURES))
     console.print(table)
-    if result["joints"]["interval_95"]:
+    if len(data["people"]) > 1:
         console.print("in brackets: 95 % bootstrap interval over people")
+    if "joints" in result:
+        _print_joints(result, console)
+    for output in ("keypoints", "joints"):
+        if (cm := result.get(f"equivariance_{output}_cm")) is not None:
+            console.print(f"equivariance of {output}: {cm:.2f} cm under moves not trained on")
+    if "posture" in result:
+        console.print(f"posture: {result['posture']['right']} of {result['posture']['maps']} maps")
+    arena = f"{model['arena_bytes']:,} bytes" if model["arena_bytes"] else "measured by convert-run"
+    console.print(f"{model['parameters']:,} parameters, {model['mac'] / 1e6:.1f} M MAC, arena {arena}")
+    if seen := data["seen_in_training"]:
+        console.print(f"warning: {', '.join(seen)} trained this model: no figure here is about new people")
+
+
+def _print_joints(result: dict[str, Any], console: Console) -> None:
     worst = sorted(result["joints"]["per_joint_cm"].items(), key=lambda item: -(item[1] or 0))
     console.print("per joint, cm: " + ", ".join(f"{joint} {cm:.1f}" for joint, cm in worst if cm is not None))
     each = result["joints"]["per_person_cm"].items()
     console.print("per person, cm: " + ", ".join(f"{person} {cm:.2f}" for person, cm in each))
-    if "posture" in result:
-        console.print(f"posture: {result['posture']['right']} of {result['posture']['maps']} maps")
     confidence = result["confidence"]
     shares = ", ".join(f"{percent} %: {cm:.2f}" for percent, cm in confidence["mean_cm_of_surest_percent"].items())
     console.print(
         f"doubt against error: rank correlation {confidence['rank_correlation']:.2f}; cm of the surest {shares}"
     )
-    for output in ("keypoints", "joints"):
-        if (cm := result.get(f"equivariance_{output}_cm")) is not None:
-            console.print(f"equivariance of {output}: {cm:.2f} cm under moves not trained on")
-    arena = f"{model['arena_bytes']:,} bytes" if model["arena_bytes"] else "measured by convert-run"
-    console.print(f"{model['parameters']:,} parameters, {model['mac'] / 1e6:.1f} M MAC, arena {arena}")
-    if seen := data["seen_in_training"]:
-        console.print(f"warning: {', '.join(seen)} trained this model: no figure here is about new people")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ def label_budget(checkpoint: Checkpoint, training: Maps, test: Maps, budgets: Se
     known_maps = training.medians().examples(checkpoint.grid, constants)
     preprocessor = Preprocessor(test.grid, checkpoint.grid, constants)
     test_points = model.predict(preprocessor(test.pressure))
-    for source in SOURCES if model.encoder.joints is not None else SOURCES[:1]:
+    for source in SOURCES if checkpoint.knows_joints else SOURCES[:1]:
         known = labelled_features(model, known_maps, source)
         x = features(test_points[source])
         people = sorted(set(known.people.tolist()))

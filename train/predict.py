@@ -24,7 +24,7 @@ class FloatModel:
     def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
         """(N, rows, cols) in 0..1 -> keypoints and joints of each map.
 
-        Like edge's: for an encoder without a joint output the joint map finds them, or, without one, nobody does.
+        Like edge's: where no joint output was trained the joint map finds them, or, without one, nobody does.
         """
         found: dict[str, list[Keypoints]] = {"keypoints": [], "joints": []}
         for begin in range(0, len(model_inputs), BATCH):
@@ -36,7 +36,7 @@ class FloatModel:
                     logits = output.permute(0, 2, 3, 1).numpy()
                     decoder = self._decoder(name, logits.shape[1:])
                     found[name] += [decoder.from_float(one, x) for one, x in zip(logits, inputs, strict=True)]
-        if self.encoder.joints is None:
+        if not self.checkpoint.knows_joints:
             joint_map = self.checkpoint.joint_map
             found["joints"] = [mapped(points, joint_map) for points in found["keypoints"]] if joint_map else []
         return found

@@ -32,7 +32,7 @@ class Scored:
     maps: Maps
     seen_in_training: list[str]
     found_cm: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """`joints` and, where there is a joint map, `keypoints_linear`: (G, 14, 2)."""
+    """`joints`, if the model knows any, and, where there is a joint map, `keypoints_linear`: (G, 14, 2)."""
     posture_right: list[bool] | None = None
     """Of the maps whose posture is known; None without a posture head."""
     confidence: NDArray[np.floating] | None = None
@@ -42,25 +42,28 @@ class Scored:
 
 
 def score(model: Evaluated, maps: Maps) -> Scored:
-    """Raises Failure (66) where no map is annotated."""
-    medians = maps.medians().labelled()
-    if not len(medians):
+    """Joints on the annotated maps, postures on all whose posture is known. Raises Failure (66) without annotations."""
+    medians = maps.medians()
+    labelled = np.flatnonzero(medians.joints[..., 2].any(1))
+    if not len(labelled):
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)
     inputs = preprocessor(medians.pressure)
-    found = model.predict(inputs)
-    scored = Scored(medians, sorted(set(medians.people) & set(model.training.people)))
-    scored.found_cm["joints"] = preprocessor.mat_cm(np.stack([k.xy_norm for k in found["joints"]]))
-    half_cm = np.array(model.joints_half_cm, np.float32)
-    scored.confidence = np.stack([confidence(k.spread_cm, half_cm) for k in found["joints"]])
-    scored.equivariance_cm = equivariance_errors_cm(model, inputs, model.grid)
+    everywhere = model.predict(inputs)
+    found = {name: [points[i] for i in labelled] for name, points in everywhere.items() if points}
+    scored = Scored(medians.labelled(), sorted(set(medians.people) & set(model.training.people)))
+    if "joints" in found:
+        scored.found_cm["joints"] = preprocessor.mat_cm(np.stack([k.xy_norm for k in found["joints"]]))
+        half_cm = np.array(model.joints_half_cm, np.float32)
+        scored.confidence = np.stack([confidence(k.spread_cm, half_cm) for k in found["joints"]])
+    scored.equivariance_cm = equivariance_errors_cm(model, inputs[labelled], model.grid)
     if not len(found["keypoints"][0].value):
         return scored
-    x = features(found["keypoints"])
     if model.joint_map:
+        x = features(found["keypoints"])
         scored.found_cm["keypoints_linear"] = preprocessor.mat_cm(model.joint_map(x).reshape(-1, len(JOINTS), 2))
     if model.posture:
-        votes = model.posture(x).argmax(1)
+        votes = model.posture(features(everywhere["keypoints"])).argmax(1)
         known = [(model.posture.classes[v], g.posture) for v, g in zip(votes, medians.groups, strict=True) if g.posture]
         scored.posture_right = [vote == truth for vote, truth in known]
     return scored
