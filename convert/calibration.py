@@ -45,10 +45,14 @@ def simulated(training: Training, grid: Grid) -> tuple[Maps, str]:
     return read_simulated(range(first, last + 1), grid), f"simulated:{first}-{last}"
 
 
+def seen_by(people: Sequence[str], training: Training, calibrated_on: Sequence[str]) -> list[str]:
+    """Those of `people` whom a model was trained or calibrated on."""
+    return sorted(set(people) & {*training.people, *training.labelled_people, *calibrated_on})
+
+
 def refuse_seen(people: Sequence[str], training: Training, calibrated_on: Sequence[str], what: str) -> None:
     """Failure (2) when one of `people`, who are to test `what`, is not new to it."""
-    seen = sorted(set(people) & {*training.people, *training.labelled_people, *calibrated_on})
-    if seen:
+    if seen := seen_by(people, training, calibrated_on):
         raise Failure(
             f"{what} was trained or calibrated on {', '.join(seen)}: "
             "give --subjects (convert-run: --test-subjects) of people whom it never saw",

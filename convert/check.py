@@ -1,104 +1,154 @@
-"""convert-check: what int8 costs, in centimetres, on people whom the model never saw."""
+"""convert-check: what int8 costs, in centimetres, on people whom the model never saw, and where it comes from."""
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from convert.calibration import refuse_seen
-from convert.compare import Bench, Stage, shift
-from convert.kernels import Kept, MicroKernels, ReferenceKernels, xnnpack_delegation
-from convert.package import ENCODER_SUFFIX
-from convert.report import Report, StageReport, print_report
-from edge.manifest import Manifest
+from convert.calibration import refuse_seen, seen_by
+from convert.document import markdown, page, print_sections
+from convert.examine import INT8_STAGES, examine
+from convert.float_side import float_side
+from convert.report import Report
+from convert.sections import pictures, sections, title
+from edge.contact import contact
 from edge.model import KeypointModel
-from edge.preprocess import Preprocessor
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, read_data
-from train.checkpoint import Checkpoint, load_checkpoint, sha256_of
+from train.arguments import add_data_arguments, positive, read_data, tested_fold
 from train.maps import Maps
-from train.predict import FloatModel
+from train.recordings import read_recordings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    model = KeypointModel.from_files(args.model)
-    encoder = args.checkpoint or args.model.with_name(args.model.stem + ENCODER_SUFFIX)
-    checkpoint = _float_model_of(encoder, model.manifest)
-    report = check(args.model, model, checkpoint, read_data(args), args.max_drop_cm)
-    print_report(report, Console(soft_wrap=True))
-    if args.json:
-        args.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    console = Console(stderr=True, soft_wrap=True)
+    console.print("reading maps ...")
+    models = [(path, KeypointModel.from_files(path), maps) for path, maps in _parts(args)]
+    seen = [_seen(path, model, maps, args.allow_seen) for path, model, maps in models]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console.print("preparing the float model ...")
+    sides = {path: float_side(path, model.manifest, args.checkpoint, args.float) for path, model, _ in models}
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as bar:
+        total = sum(INT8_STAGES * len(m.groups) + args.every_frame * len(m) for _, _, m in models)
+        task = bar.add_task("maps", total=total)
+        parts = [
+            examine(
+                path, model, sides[path], maps, people, every_frame=args.every_frame, advance=lambda: bar.advance(task)
+            )
+            for (path, model, maps), people in zip(models, seen, strict=True)
+        ]
+    report = Report(parts, args.max_drop_cm, args.max_drop_pck)
+    _write(report, args)
     return Exit.OK if report.passed else Exit.CHECK_FAILED
 
 
-def check(path: Path, model: KeypointModel, checkpoint: Checkpoint, maps: Maps, max_drop_cm: float) -> Report:
-    """Compare all stages on one median map a group. Raises Failure (2) for people whom the model has seen."""
-    manifest = model.manifest
-    refuse_seen(maps.people, manifest.training, manifest.calibration.people, str(path))
-    content = path.read_bytes()
-    bench = Bench(maps, Preprocessor(maps.grid, manifest.grid, manifest.preprocessing))
-    has_joints = manifest.output("joints") is not None
-    truth = bench.float_stage(FloatModel(checkpoint), manifest.joint_map, has_joints=has_joints)
-
-    def report(stage: Stage) -> StageReport:
-        keypoints = shift(stage.keypoints_cm, truth.keypoints_cm) if manifest.output("keypoints") else None
-        return StageReport(shift(stage.joints_cm, truth.joints_cm), keypoints, bench.score(stage.joints_cm))
-
-    micro = MicroKernels(content)
-    references, micros = Kept(ReferenceKernels(content)), Kept(micro)
-    int8, reference, tflm = (
-        report(bench.int8_stage(m, manifest.joint_map))
-        for m in (model, KeypointModel(references, manifest), KeypointModel(micros, manifest))
-    )
-    return Report(
-        file=path.name,
-        size_bytes=len(content),
-        manifest=manifest,
-        people=bench.maps.people,
-        maps=len(bench.maps),
-        float_score=bench.score(truth.joints_cm),
-        int8=int8,
-        reference=reference,
-        tflm=tflm,
-        tflm_equals_reference=micros.equals(references),
-        tflm_arena_bytes=micro.arena_bytes(),
-        xnnpack=xnnpack_delegation(content),
-        max_drop_cm=max_drop_cm,
-    )
+def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
+    """Each model with the maps that test it."""
+    if (args.model is None) == (not args.fold):
+        raise Failure("give either MODEL.tflite or --fold MODEL.tflite=SUBJECTS, one for each fold", Exit.USAGE)
+    if (args.data is None) == (args.recordings is None):
+        raise Failure("give either --data DIR or --recordings FILE ...: the maps to compare on", Exit.USAGE)
+    if args.recordings:
+        if args.fold:
+            raise Failure("--fold goes with --data, not with --recordings", Exit.USAGE)
+        return [
+            (args.model, _lying(recorded, args.frames)) for recorded in read_recordings(args.recordings, args.joints)
+        ]
+    if not args.fold:
+        return [(args.model, read_data(args))]
+    subjects = [subject for _, tested in args.fold for subject in tested]
+    if len(set(subjects)) != len(subjects):
+        raise Failure("--fold names a subject twice: each is tested once", Exit.USAGE)
+    return [(path, read_data(argparse.Namespace(**vars(args) | {"subjects": tested}))) for path, tested in args.fold]
 
 
-def _float_model_of(path: Path, manifest: Manifest) -> Checkpoint:
-    """The checkpoint at `path`, if the int8 model was made from it; its encoder alone counts."""
-    checkpoint = load_checkpoint(path)
-    if sha256_of(path) != manifest.encoder_sha256:
-        with tempfile.TemporaryDirectory() as folder:
-            encoder = Path(folder) / path.name
-            checkpoint.encoder_only().save(encoder)
-            if sha256_of(encoder) != manifest.encoder_sha256:
-                raise Failure(
-                    f"{path} is not what model {manifest.name} was made from: give --checkpoint the right one",
-                    Exit.BAD_CONFIG,
-                )
-    return checkpoint
+def _lying(maps: Maps, most: int) -> Maps:
+    """At most so many of a recording's frames, evenly chosen among those that show somebody."""
+    lying = [i for i, frame in enumerate(maps.pressure) if contact(frame, maps.grid).occupied]
+    if not lying:
+        raise Failure(f"nobody lies on the mat in recording {maps.groups[0].name.partition('/')[0]}", Exit.FOREIGN_DATA)
+    chosen = np.unique(np.linspace(0, len(lying) - 1, most).round().astype(int))
+    return maps.of_groups([int(maps.group_index[lying[i]]) for i in chosen])
+
+
+def _seen(path: Path, model: KeypointModel, maps: Maps, allowed: bool) -> list[str]:
+    """People whom the model knows; Failure (2) unless that is allowed."""
+    training, calibrated_on = model.manifest.training, model.manifest.calibration.people
+    if not allowed:
+        refuse_seen(maps.people, training, calibrated_on, str(path))
+    return seen_by(maps.people, training, calibrated_on)
+
+
+def _write(report: Report, args: argparse.Namespace) -> None:
+    heading, found = title(report), sections(report)
+    print_sections(heading, found, Console(soft_wrap=True))
+    if args.json:
+        args.json.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
+    if args.markdown:
+        args.markdown.write_text(markdown(heading, found))
+    if args.html:
+        verdict, *rest = found
+        args.html.write_text(page(heading, [verdict, pictures(report), *rest]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="convert-check", description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL.tflite", help="with its manifest beside it")
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.tflite", help="with its manifest beside it")
+    parser.add_argument(
+        "--fold",
+        type=tested_fold,
+        action="append",
+        default=[],
+        metavar="MODEL.tflite=SUBJECTS",
+        help="instead of MODEL.tflite and --subjects, once for each fold: all folds' maps are looked at together",
+    )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="PyTorch's side (default: NAME.encoder.pt beside the model)"
     )
-    add_data_arguments(parser, formats=True)
+    parser.add_argument(
+        "--float",
+        type=Path,
+        metavar="FILE.tflite",
+        help="the float graph (default: NAME.float.tflite beside the model, else converted from the checkpoint; where "
+        "the manifest names none, the model's own graph computed in float)",
+    )
+    add_data_arguments(parser, required=False, formats=True)
+    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files instead of --data")
+    parser.add_argument(
+        "--frames", type=positive, default=200, metavar="N", help="at most so many of a recording (%(default)s)"
+    )
+    parser.add_argument(
+        "--every-frame", action="store_true", help="shifts of int8 over every frame too, not only over median maps"
+    )
+    parser.add_argument(
+        "--allow-seen", action="store_true", help="people whom the model has seen, with a warning in every report"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables here too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page here, its pictures inside")
     parser.add_argument(
         "--max-drop-cm",
         type=float,
         default=0.1,
         metavar="CM",
-        help="largest rise of the mean error against --joints, or largest mean shift without (%(default)s)",
+        help="largest rise of the mean error against annotations, or largest mean shift without any (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-drop-pck",
+        type=float,
+        default=2.0,
+        metavar="POINTS",
+        help="largest fall of PCK@5cm against annotations (%(default)s)",
     )
     return parser

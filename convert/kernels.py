@@ -3,6 +3,8 @@
 import os
 import re
 import tempfile
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +84,38 @@ class Kept(Interpreter):
         """True when both were asked as often and each answer agrees byte for byte."""
         pairs = zip(self.answers, other.answers, strict=True)
         return all(np.array_equal(a, b) for mine, theirs in pairs for a, b in zip(mine, theirs, strict=True))
+
+
+class Watched:
+    """A float or int8 graph on the reference kernels, every tensor of which can be looked at after a run."""
+
+    def __init__(self, model: bytes) -> None:
+        with warnings.catch_warnings():
+            # looking at every tensor is what this is for
+            warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`", UserWarning)
+            self._tflite = LiteRt(
+                model_content=model,
+                num_threads=1,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+                experimental_preserve_all_tensors=True,
+            )
+        self._tflite.allocate_tensors()
+        self._details: list[dict[str, Any]] = self._tflite.get_tensor_details()
+        self.input = int(self._tflite.get_input_details()[0]["index"])
+
+    def run(self, values: NDArray[Any], tensors: Sequence[int]) -> list[NDArray[Any]]:
+        """The content of `tensors` after one inference of `values`, in the input's shape and type."""
+        self._tflite.set_tensor(self.input, values)
+        self._tflite.invoke()
+        return [self._tflite.get_tensor(index) for index in tensors]
+
+    def constant(self, tensor: int) -> NDArray[Any]:
+        return np.asarray(self._tflite.get_tensor(tensor))
+
+    def scales(self, tensor: int) -> tuple[NDArray[np.float32], NDArray[np.int32], int]:
+        """Scales and zero points, one or one a channel, and the axis of the channels; empty for float tensors."""
+        q = self._details[tensor]["quantization_parameters"]
+        return q["scales"], q["zero_points"], int(q["quantized_dimension"])
 
 
 @dataclass(frozen=True, slots=True)

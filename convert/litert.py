@@ -1,4 +1,4 @@
-"""PyTorch encoder -> float TFLite -> int8 TFLite: litert-torch and litert-quantizer behind three functions.
+"""PyTorch encoder -> float TFLite -> int8 TFLite: litert-torch and litert-quantizer behind a few functions.
 
 Both libraries are imported on use: they take seconds to load, and they log and warn while they do.
 """
@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from train.variants import AnyEncoder
 
 Ranges = dict[str, dict[str, NDArray[np.float32]]]
 """Tensor name -> its smallest (`min`) and largest (`max`) value, each of shape (1,)."""
+Progress = Callable[[Iterable[NDArray[np.float32]]], Iterable[NDArray[np.float32]]]
+"""Passes maps on as they are asked for, and shows how far that has come."""
 SIGNATURE, ARGUMENT = "serving_default", "args_0"
 """litert-torch's names for the only graph and its only input."""
 
@@ -49,7 +51,16 @@ def float_graph(encoder: AnyEncoder, rows: int, cols: int, outputs: Sequence[str
         return bytes(litert_torch.convert(deployed.eval(), (torch.zeros(1, rows, cols, 1),)).model_content())
 
 
-def activation_ranges(graph: bytes, inputs: NDArray[np.float32]) -> Ranges:
+def named_graph(module: nn.Module, inputs: Mapping[str, Tensor]) -> bytes:
+    """The float32 graph of a module that takes `inputs` by name and returns a dictionary, whose names it keeps."""
+    with _quiet():
+        import litert_torch
+
+        litert_torch.config.show_progress = False
+        return bytes(litert_torch.convert(module.eval(), sample_kwargs=dict(inputs)).model_content())
+
+
+def activation_ranges(graph: bytes, inputs: NDArray[np.float32], progress: Progress = iter) -> Ranges:
     """Smallest and largest value of every tensor over `inputs` (N, rows, cols): their order does not matter."""
     with _quiet():
         from litert_quantizer import calibrator, recipe, recipe_manager
@@ -63,8 +74,9 @@ def activation_ranges(graph: bytes, inputs: NDArray[np.float32]) -> Ranges:
             mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
             qsv_update_func=qsv_utils.min_max_update,  # the default, a moving average, depends on the order
         )
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar stays at 0 % in this mode
-            collector.calibrate({SIGNATURE: [{ARGUMENT: x[None, :, :, None]} for x in inputs]}, recipes)
+        for x in progress(inputs):
+            with contextlib.redirect_stderr(io.StringIO()):  # its own progress bar, one for each map
+                collector.calibrate({SIGNATURE: [{ARGUMENT: x[None, :, :, None]}]}, recipes)
         ranges: Ranges = collector.get_model_qsvs()
         return ranges
 
@@ -77,7 +89,8 @@ def int8_graph(graph: bytes, ranges: Ranges, n_outputs: int) -> tuple[bytes, lis
     with _quiet():
         from litert_quantizer import quantizer, recipe
 
-        result = quantizer.Quantizer(graph, recipe.static_wi8_ai8()).quantize(ranges, enable_progress_report=False)
+        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar of milliseconds
+            result = quantizer.Quantizer(graph, recipe.static_wi8_ai8()).quantize(ranges, enable_progress_report=False)
     quantised = bytes(result.quantized_model)
     return stripped(quantised), [output_position(quantised, f"output_{i}") for i in range(n_outputs)]
 

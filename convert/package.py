@@ -1,9 +1,9 @@
-"""A checkpoint and calibration maps -> NAME.tflite, NAME.json, NAME.encoder.pt."""
+"""A checkpoint and calibration maps -> NAME.tflite, NAME.json, NAME.float.tflite, NAME.encoder.pt."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.compare import Bench, Stage
+from convert.graph import stripped
 from convert.kernels import MicroKernels
-from convert.litert import activation_ranges, clipped_percent, float_graph, int8_graph
+from convert.litert import Progress, activation_ranges, clipped_percent, float_graph, int8_graph
 from edge import __version__
 from edge.manifest import Accuracy, Calibration, Confidence, Input, Manifest, Output
 from edge.model import KeypointModel
@@ -27,6 +28,7 @@ from train.predict import FloatModel
 REQUIRES_SOFTWARE: Final = "0.1.0"
 """The first version that reads manifest format 1 with these outputs."""
 ENCODER_SUFFIX: Final = ".encoder.pt"
+FLOAT_SUFFIX: Final = ".float.tflite"
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,21 @@ class Package:
 
     model: bytes
     manifest: Manifest
+    float_model: bytes
+    """The same graph before quantisation, its outputs in the order of the manifest's."""
 
     def write(self, folder: Path) -> list[Path]:
-        """The .tflite and the .json; returns their paths."""
+        """Two .tflite and the .json; returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{self.manifest.name}.tflite", folder / f"{self.manifest.name}.json"]
-        paths[0].write_bytes(self.model)
-        paths[1].write_text(_one_key_a_line(self.manifest))
-        return paths
+        name = self.manifest.name
+        content = {
+            f"{name}.tflite": self.model,
+            f"{name}.json": _one_key_a_line(self.manifest).encode(),
+            f"{name}{FLOAT_SUFFIX}": self.float_model,
+        }
+        for file, data in content.items():
+            (folder / file).write_bytes(data)
+        return [folder / file for file in content]
 
 
 def write_encoder(checkpoint: Checkpoint, folder: Path, name: str) -> Path:
@@ -53,13 +62,18 @@ def write_encoder(checkpoint: Checkpoint, folder: Path, name: str) -> Path:
 
 
 def convert(
-    checkpoint: Checkpoint, inputs: NDArray[np.float32], people: Sequence[str], name: str, encoder: Path
+    checkpoint: Checkpoint,
+    inputs: NDArray[np.float32],
+    people: Sequence[str],
+    name: str,
+    encoder: Path,
+    progress: Progress = iter,
 ) -> Package:
     """Quantise with the ranges that `inputs` (N, rows, cols), maps of `people`, give; the accuracy table is empty."""
     names = _outputs(checkpoint)
     grid, network = checkpoint.grid, checkpoint.build_encoder()
     graph = float_graph(network, grid.rows, grid.cols, names)
-    model, positions = int8_graph(graph, activation_ranges(graph, inputs), len(names))
+    model, positions = int8_graph(graph, activation_ranges(graph, inputs, progress), len(names))
     kernels = MicroKernels(model)
     (entry,) = kernels.inputs
     outputs = []
@@ -105,7 +119,7 @@ def convert(
         mac=multiply_accumulates(network, grid.rows, grid.cols),
         arena_bytes=kernels.arena_bytes(),
     )
-    return Package(model, manifest)
+    return Package(model, manifest, stripped(graph))
 
 
 def with_accuracy(package: Package, checkpoint: Checkpoint, test: Maps) -> Package:
@@ -118,7 +132,7 @@ def with_accuracy(package: Package, checkpoint: Checkpoint, test: Maps) -> Packa
         "int8": bench.int8_stage(KeypointModel(Interpreter(package.model), manifest), manifest.joint_map),
     }
     rows = [row for name, stage in stages.items() for row in _accuracy(name, stage, bench, has_joints)]
-    return Package(package.model, manifest.model_copy(update={"accuracy": rows}))
+    return replace(package, manifest=manifest.model_copy(update={"accuracy": rows}))
 
 
 def _accuracy(name: str, stage: Stage, bench: Bench, has_joints: bool) -> list[Accuracy]:

@@ -1,13 +1,22 @@
-"""convert-run: a checkpoint of train-run -> int8 model, manifest and float encoder, ready for edge-run."""
+"""convert-run: a checkpoint of train-run -> int8 model and manifest, ready for edge-run, and the float model.
+
+It writes NAME.tflite (int8, with heat-map logits as its outputs), NAME.json (the manifest), NAME.float.tflite (the same
+graph in float32) and NAME.encoder.pt (the same in PyTorch, for convert-check); with --head float also
+NAME.float-head.tflite, which answers with keypoints (see convert.float_head).
+"""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 
 from convert.calibration import refuse_seen, simulated, trained_on
+from convert.float_head import FLOAT_HEAD_SUFFIX, with_float_head
 from convert.package import Package, convert, with_accuracy, write_encoder
 from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data, subject_list
@@ -18,7 +27,7 @@ from train.recordings import read_recordings
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(file=sys.stderr, soft_wrap=True)
     checkpoint = load_checkpoint(args.checkpoint)
     test = _test_maps(args, checkpoint)
     console.print("reading maps to calibrate on ...")
@@ -26,11 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = np.concatenate([m.examples(checkpoint.grid, checkpoint.config.preprocessing).inputs for m in maps])
     console.print(f"converting, calibrating on {len(inputs):,} maps of {', '.join(people)} ...")
     encoder = write_encoder(checkpoint, args.out or args.checkpoint.parent, args.name)
-    package = convert(checkpoint, inputs, people, args.name, encoder)
+    progress = partial(track, description="calibrating", total=len(inputs), console=console, transient=True)
+    package = convert(checkpoint, inputs, people, args.name, encoder, progress)
     if test is not None:
         package = with_accuracy(package, checkpoint, test)
-    paths = package.write(encoder.parent)
-    _print(package, [*paths, encoder], console)
+    paths = [*package.write(encoder.parent), encoder]
+    if args.head == "float":
+        paths.append(encoder.with_name(f"{args.name}{FLOAT_HEAD_SUFFIX}"))
+        paths[-1].write_bytes(with_float_head(package.model, package.manifest))
+    _print(package, paths, console)
     return Exit.OK
 
 
@@ -84,4 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--test-subjects", type=subject_list, metavar="LIST", help="people for the accuracy table")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")
     parser.add_argument("--name", default="model", help="of the files (%(default)s)")
+    parser.add_argument(
+        "--head",
+        choices=["logits", "float"],
+        default="logits",
+        help="float: write NAME.float-head.tflite too, whose outputs are keypoints in float (default: logits alone)",
+    )
     return parser

@@ -14,7 +14,7 @@ from firmware_bridge.errors import Exit, Failure
 RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
-    ("tensorflow", "tensorflow.lite"),
+    ("tensorflow", "tensorflow.lite.python.interpreter"),
 )
 """(distribution, module that holds Interpreter), best first: only the first hands int8 to XNNPACK on the Pi."""
 
@@ -27,6 +27,15 @@ class Tensor:
     dtype: str
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """What XNNPACK took of a graph."""
+
+    partitions: int
+    whole_graph: bool
+    """One partition from the graph's input to its outputs."""
 
 
 class Interpreter:
@@ -50,15 +59,37 @@ class Interpreter:
         self._tflite.invoke()
         return [self._tflite.get_tensor(index) for index in self._output_index]
 
+    def delegation(self) -> Delegation:
+        """Once allocated: which nodes of the graph XNNPACK runs."""
+        nodes: list[dict[str, Any]] = self._tflite._get_ops_details()  # no public way tells
+        partitions = [node for node in nodes if node["op_name"] == "DELEGATE"]
+        outputs = set(self._output_index)
+        computed = {int(t) for node in nodes for t in node["outputs"]}
+        whole = len(partitions) == 1 and (
+            {int(t) for t in partitions[0]["inputs"]} & (computed | {self._input_index}) == {self._input_index}
+            and {int(t) for t in partitions[0]["outputs"]} == outputs
+        )
+        return Delegation(len(partitions), whole)
+
+
+def installed_runtime() -> str:
+    """Name and version of the interpreter that models run on. Raises Failure (78) when none loads."""
+    return _installed()[0]
+
 
 def _installed() -> tuple[str, Any]:
+    broken = ""
     for distribution, module in RUNTIMES:
         try:
             interpreter_class = importlib.import_module(module).Interpreter
+            return f"{distribution} {version(distribution)}", interpreter_class
         except ModuleNotFoundError:
             continue
-        return f"{distribution} {version(distribution)}", interpreter_class
-    raise Failure("no TFLite interpreter is installed: pip install ai-edge-litert", Exit.BAD_CONFIG)
+        except (ImportError, AttributeError) as error:  # built for another numpy, C library or processor
+            reason = str(error).strip().splitlines()[-1]
+            broken = broken or f"{distribution} {version(distribution)} is installed but does not load ({reason})"
+    missing = "no TFLite interpreter is installed"
+    raise Failure(f"{broken or missing}: pip install {RUNTIMES[0][0]}", Exit.BAD_CONFIG)
 
 
 def _tensors(details: Sequence[dict[str, Any]]) -> list[Tensor]:

@@ -11,9 +11,14 @@ import pytest
 from convert_once import Converted, convert_once
 
 from convert.check import main
-from convert.package import convert
+from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX
+from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.geometry import Orientation
+from firmware_bridge.messages import Info
+from firmware_bridge.recording import RecordingWriter, read_recording
 from firmware_bridge.skeleton import JOINTS
+from train.export import main as export
 
 
 @pytest.fixture(scope="module")
@@ -24,57 +29,132 @@ def converted(pmd: Path, joints_i: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def copy(converted: Converted, tmp_path: Path) -> Path:
     """The model of a package that a test may spoil."""
-    for path in (converted.model, converted.manifest, converted.encoder):
-        shutil.copy(path, tmp_path)
+    for suffix in (".tflite", ".json", ENCODER_SUFFIX, FLOAT_SUFFIX):
+        shutil.copy(converted.model.with_suffix(suffix), tmp_path)
     return tmp_path / converted.model.name
 
 
-def test_with_annotations_the_rise_of_the_error_is_limited(
+def checked(tmp_path: Path, code: Exit, *arguments: object) -> dict[str, Any]:
+    """The JSON of a run that ends with `code`."""
+    file = tmp_path / "check.json"
+    assert main([*map(str, arguments), "--json", str(file)]) == code
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def test_with_annotations_every_stage_has_its_shift_and_its_accuracy(
     converted: Converted, pmd: Path, joints_i: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "check.json"
-    arguments = ["--data", str(pmd), "--subjects", "13", "--joints", str(joints_i), "--json", str(file)]
-    assert main([str(converted.model), *arguments, "--max-drop-cm", "0.5"]) == Exit.OK
-    found = json.loads(file.read_text())
+    data = ("--data", pmd, "--subjects", "13", "--joints", joints_i, "--max-drop-cm", "0.5", "--max-drop-pck", "5")
+    found = checked(tmp_path, Exit.OK, converted.model, *data, "--every-frame")
     int8, of_float = found["int8"], found["float"]
-    assert (found["people"], found["maps"]) == (["pmd:13"], 17)
-    assert int8["drop_cm"] == pytest.approx(int8["mean_cm"] - of_float["mean_cm"])
-    assert 0 < int8["mean_shift_cm"] < int8["p95_shift_cm"] < int8["worst_shift_cm"]
+    assert (found["people"], found["maps"], found["truth"]) == (["pmd:13"], 17, "float")
+    assert found["limits"][0]["measured"] == pytest.approx(int8["mean_cm"] - of_float["mean_cm"])
+    assert found["limits"][1]["measured"] == pytest.approx(of_float["pck_5cm"] - int8["pck_5cm"])
+    assert 0 < int8["mean_shift_cm"] < int8["p95_shift_cm"] < int8["p99_shift_cm"] < int8["worst_shift_cm"]
     assert int8["mean_shift_cm"] < 0.5
-    assert abs(int8["drop_cm"]) <= int8["mean_shift_cm"]
-    assert list(int8["per_joint_shift_cm"]) == list(JOINTS)
-    assert np.mean(list(int8["per_joint_shift_cm"].values())) == pytest.approx(int8["mean_shift_cm"])
-    assert len(int8["keypoints"]["per_keypoint_shift_cm"]) == 32
-    assert found["tflm"]["byte_equal_reference"] is True
-    assert found["tflm"]["mean_shift_cm"] == found["reference"]["mean_shift_cm"]
-    assert found["tflm"]["arena_bytes"] == found["model"]["arena_bytes"] <= 80_000
+    assert abs(found["limits"][0]["measured"]) <= int8["mean_shift_cm"]
+    assert list(int8["per_point"]) == list(JOINTS)
+    assert np.mean([p["mean_cm"] for p in int8["per_point"].values()]) == pytest.approx(int8["mean_shift_cm"])
+    assert len(int8["keypoints"]["per_point"]) == 32
+    assert int8["joint_map"]["mean_cm"] > int8["mean_cm"]
+    assert of_float["postures_right"] > 12
+    assert found["tflm"] == found["reference"] | {"byte_equal_reference": True}
     assert found["xnnpack"] == {"partitions": 1, "whole_graph": True}
-    assert found["limit"]["of"] == "rise of the mean error"
+    assert found["steps"]["conversion"]["worst_shift_cm"] < 0.001 < found["steps"]["quantization"]["mean_shift_cm"]
+    assert 1000 < found["frames"]["count"] < 2000
+    assert 0 < found["frames"]["int8"]["mean_shift_cm"] < 0.5
+    (model,) = found["models"]
+    assert model["tflm"] == {"byte_equal_reference": True, "arena_bytes": model["tflm"]["arena_bytes"]}
+    assert model["tflm"]["arena_bytes"] <= 80_000
+    assert model["xnnpack"] == {"partitions": 1, "whole_graph": True}
+    assert len(model["tensors"]) == sum(model["operators"].values()) + 1
+    assert model["causes"] == []
+    assert any(board["fits"] for board in model["boards"])
     assert "passed" in capsys.readouterr().out
 
 
 def test_without_annotations_the_mean_shift_is_limited(converted: Converted, pmd: Path, tmp_path: Path) -> None:
-    arguments = [str(converted.model), "--data", str(pmd), "--subjects", "13", "--json", str(tmp_path / "check.json")]
-    assert main([*arguments, "--max-drop-cm", "0.5"]) == Exit.OK
-    assert main([*arguments, "--max-drop-cm", "0.001"]) == Exit.CHECK_FAILED
-    found = json.loads((tmp_path / "check.json").read_text())
-    assert (found["float"]["mean_cm"], found["int8"]["mean_cm"], found["int8"]["drop_cm"]) == (None, None, None)
-    assert found["limit"] == {
-        "of": "mean shift",
-        "max_drop_cm": 0.001,
-        "measured_cm": found["int8"]["mean_shift_cm"],
+    arguments = (converted.model, "--data", pmd, "--subjects", "13")
+    checked(tmp_path, Exit.OK, *arguments, "--max-drop-cm", "0.5")
+    found = checked(tmp_path, Exit.CHECK_FAILED, *arguments, "--max-drop-cm", "0.001")
+    assert (found["float"]["mean_cm"], found["int8"]["mean_cm"]) == (None, None)
+    (limit,) = found["limits"]
+    assert limit == {
+        "of": "mean shift of the joints",
+        "unit": "cm",
+        "measured": found["int8"]["mean_shift_cm"],
+        "limit": 0.001,
         "passed": False,
     }
 
 
-def test_a_model_calibrated_on_noise_fails(
-    converted: Converted, copy: Path, pmd: Path, joints_i: Path, capsys: pytest.CaptureFixture[str]
+def test_pck_may_not_fall_by_more_than_its_limit(
+    converted: Converted, pmd: Path, joints_i: Path, tmp_path: Path
 ) -> None:
-    noise = np.random.default_rng(0).uniform(0, 0.1, (8, 64, 32)).astype(np.float32)
-    convert(converted.load_checkpoint(), noise, ["pmd:1"], "tested", converted.encoder).write(copy.parent)
-    arguments = ["--data", str(pmd), "--subjects", "13", "--joints", str(joints_i)]
-    assert main([str(copy), *arguments]) == Exit.CHECK_FAILED
-    assert "FAILED" in capsys.readouterr().out
+    """A limit below zero asks for a rise."""
+    data = ("--data", pmd, "--subjects", "13", "--joints", joints_i, "--max-drop-cm", "9")
+    found = checked(tmp_path, Exit.CHECK_FAILED, converted.model, *data, "--max-drop-pck", "-50")
+    assert [limit["passed"] for limit in found["limits"]] == [True, False]
+
+
+def test_a_recording_needs_no_annotations(converted: Converted, pmd: Path, tmp_path: Path) -> None:
+    night = tmp_path / "night.matlog"
+    assert export(["--data", str(pmd), "--subjects", "13", "--out", str(night)]) == Exit.OK
+    assert sum(1 for _ in read_recording(night)) > 1000
+    night.with_suffix(".truth.jsonl").unlink()
+    arguments = (converted.model, "--recordings", night, "--frames", "20", "--max-drop-cm", "0.5")
+    found = checked(tmp_path, Exit.OK, *arguments)
+    assert (found["people"], found["maps"]) == (["recording:night"], 20)
+    assert found["int8"]["mean_cm"] is None
+    assert 0 < found["int8"]["mean_shift_cm"] < 0.5
+
+
+def test_a_recording_of_an_empty_mat_is_refused(converted: Converted, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.matlog"
+    noise = np.random.default_rng(0).integers(0, 40, (64, 32)).astype(np.uint16)
+    with RecordingWriter(empty) as recording:
+        recording.write(encode(Info("mat", "1", 5, 64, 32, 25_400, 25_400, 4095, Orientation())), 0)
+        recording.write(encode_frame(noise, seq=0, t_us=0), 0)
+    with pytest.raises(Failure, match="nobody lies on the mat in recording empty") as refusal:
+        main([str(converted.model), "--recordings", str(empty)])
+    assert refusal.value.code == Exit.FOREIGN_DATA
+
+
+def test_a_users_own_model_without_pytorch_is_measured_by_its_own_graph(copy: Path, pmd: Path, tmp_path: Path) -> None:
+    for suffix in (ENCODER_SUFFIX, FLOAT_SUFFIX):
+        copy.with_suffix(suffix).unlink()
+    _change_manifest(copy, lambda manifest: manifest.update(encoder_sha256=None))
+    found = checked(tmp_path, Exit.OK, copy, "--data", pmd, "--subjects", "13", "--max-drop-cm", "0.5")
+    assert found["truth"] == "float_tflite"
+    assert found["models"][0]["float_side"].startswith("the model's own graph")
+    assert 0 < found["int8"]["mean_shift_cm"] < 0.5
+    assert "float" not in found
+
+
+def test_folds_are_looked_at_together_and_seen_people_are_a_warning_in_every_report(
+    converted: Converted, copy: Path, pmd: Path, joints_i: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in (".tflite", ".json", ENCODER_SUFFIX, FLOAT_SUFFIX):
+        copy.with_suffix(suffix).rename(tmp_path / f"other{suffix}")
+    other = tmp_path / "other.tflite"
+    arguments = ["--fold", f"{converted.model}=13", "--fold", f"{other}=12", "--data", pmd]
+    arguments += ["--joints", joints_i, "--max-drop-cm", "0.5", "--max-drop-pck", "5"]
+    with pytest.raises(Failure, match=r"other\.tflite was trained or calibrated on pmd:12") as refusal:
+        main(list(map(str, arguments)))
+    assert refusal.value.code == Exit.USAGE
+    reports = {kind: tmp_path / f"report.{kind}" for kind in ("html", "markdown")}
+    written = [part for kind, path in reports.items() for part in (f"--{kind}", path)]
+    found = checked(tmp_path, Exit.OK, *arguments, *written, "--allow-seen")
+    assert (found["people"], found["maps"]) == (["pmd:12", "pmd:13"], 34)
+    assert [(model["file"], model["people"]) for model in found["models"]] == [
+        ("tested.tflite", ["pmd:13"]),
+        ("other.tflite", ["pmd:12"]),
+    ]
+    warning = "other.tflite was trained or calibrated on pmd:12: no figure here is about new people"
+    assert found["warnings"] == [warning]
+    for text in (capsys.readouterr().out, *(path.read_text() for path in reports.values())):
+        assert warning in text
 
 
 def test_people_whom_the_model_has_seen_are_refused_by_name(converted: Converted, pmd: Path) -> None:
@@ -86,10 +166,10 @@ def test_people_whom_the_model_has_seen_are_refused_by_name(converted: Converted
 def test_the_whole_checkpoint_serves_as_well_as_its_encoder(converted: Converted, pmd: Path, copy: Path) -> None:
     copy.with_name("tested.encoder.pt").unlink()
     arguments = [str(copy), "--data", str(pmd), "--subjects", "13", "--max-drop-cm", "0.5"]
-    assert main([*arguments, "--checkpoint", str(converted.checkpoint)]) == Exit.OK
     with pytest.raises(Failure, match=r"no checkpoint .*tested\.encoder\.pt") as missing:
         main(arguments)
     assert missing.value.code == Exit.MISSING_INPUT
+    assert main([*arguments, "--checkpoint", str(converted.checkpoint)]) == Exit.OK
 
 
 def test_another_models_checkpoint_is_refused(converted: Converted, pmd: Path, copy: Path) -> None:
@@ -107,10 +187,10 @@ def test_another_models_checkpoint_is_refused(converted: Converted, pmd: Path, c
         (lambda m: m.with_suffix(".json").unlink(), "no manifest"),
         (lambda m: m.write_text("a text file"), "not a .tflite model"),
         (lambda m: m.write_bytes(m.read_bytes() + b"\0"), "SHA-256"),
-        (lambda m: _change_manifest(m, "outputs", lambda outputs: outputs[1].update(scale=0.9)), "scale"),
-        (lambda m: _change_manifest(m, "outputs", _swap), "shape"),
+        (lambda m: _change_manifest(m, lambda content: content["outputs"][1].update(scale=0.9)), "scale"),
+        (lambda m: _change_manifest(m, lambda content: content["input"].update(scale=0.9)), "scale"),
     ],
-    ids=["no manifest", "text", "other hash", "wrong scale", "swapped outputs"],
+    ids=["no manifest", "text", "other hash", "output's scale", "input's scale"],
 )
 def test_a_model_that_disagrees_with_its_manifest_is_refused(
     copy: Path, pmd: Path, spoil: Callable[[Path], object], message: str
@@ -122,18 +202,36 @@ def test_a_model_that_disagrees_with_its_manifest_is_refused(
 
 
 def test_missing_data_and_models_are_told_apart(copy: Path, tmp_path: Path) -> None:
-    for arguments in ([str(copy), "--data", str(tmp_path)], [str(tmp_path / "none.tflite"), "--data", str(tmp_path)]):
+    missing = str(tmp_path / "none.tflite"), str(tmp_path / "none.matlog")
+    for arguments in (
+        [str(copy), "--data", str(tmp_path)],
+        [missing[0], "--data", str(tmp_path)],
+        [str(copy), "--recordings", missing[1]],
+    ):
         with pytest.raises(Failure) as refusal:
             main(arguments)
         assert refusal.value.code == Exit.MISSING_INPUT
 
 
-def _change_manifest(model: Path, key: str, change: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "{pmd}"], "give either MODEL.tflite or --fold"),
+        (["{model}", "--fold", "{model}=13", "--data", "{pmd}"], "give either MODEL.tflite or --fold"),
+        (["{model}"], "give either --data DIR or --recordings"),
+        (["{model}", "--data", "{pmd}", "--recordings", "x.matlog"], "give either --data DIR or --recordings"),
+        (["--fold", "{model}=13", "--recordings", "x.matlog"], "--fold goes with --data"),
+        (["--fold", "{model}=13", "--fold", "{model}=12,13", "--data", "{pmd}"], "names a subject twice"),
+    ],
+)
+def test_contradictions_are_usage_errors(converted: Converted, pmd: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(Failure, match=message) as refusal:
+        main([argument.format(model=converted.model, pmd=pmd) for argument in arguments])
+    assert refusal.value.code == Exit.USAGE
+
+
+def _change_manifest(model: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = model.with_suffix(".json")
     content = json.loads(path.read_text())
-    change(content[key])
+    change(content)
     path.write_text(json.dumps(content))
-
-
-def _swap(outputs: list[dict[str, int]]) -> None:
-    outputs[0]["index"], outputs[1]["index"] = outputs[1]["index"], outputs[0]["index"]

@@ -10,7 +10,8 @@ from tflite_micro import runtime as micro_runtime
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convert.kernels import Kept, MicroKernels, ReferenceKernels, xnnpack_delegation
+from convert.graph import operators
+from convert.kernels import Kept, MicroKernels, ReferenceKernels, Watched, xnnpack_delegation
 from convert.litert import activation_ranges, float_graph, int8_graph
 from edge.runtime import Interpreter
 from train.encoder import HeatMaps
@@ -33,6 +34,21 @@ def test_tflm_equals_the_reference_kernels_byte_for_byte(model: bytes, pmd: Path
     assert micro.equals(reference)
     reference.answers[7][1][0, 3, 3, 3] ^= 1
     assert not micro.equals(reference)
+
+
+def test_a_watched_graph_shows_what_every_operator_wrote(model: bytes, pmd: Path) -> None:
+    watched, reference = Watched(model), ReferenceKernels(model)
+    reference.allocate()
+    values = quantised(examples_once(pmd, 13).inputs)[0]
+    written = [node.outputs[0] for node in operators(model)]
+    first, *_, keypoints, joints = watched.run(values, [watched.input, *written])
+    np.testing.assert_array_equal(first, values)
+    for a, b in zip((keypoints, joints), reference.invoke(values), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert all(len(watched.scales(tensor)[0]) == 1 for tensor in written)
+    weights = operators(model)[-1].inputs[1]
+    assert watched.constant(weights).shape == (14, 1, 1, 16)
+    assert len(watched.scales(weights)[0]) == 14
 
 
 def test_xnnpack_is_close_to_the_reference_kernels(model: bytes, pmd: Path) -> None:

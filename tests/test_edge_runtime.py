@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edge_packages import package
 
-from edge.runtime import Interpreter
+from edge.runtime import Delegation, Interpreter
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,40 @@ print(interpreter.runtime, len(interpreter.outputs))
     assert done.stdout == "tflite-runtime 2.14.0 2\n", done.stderr
 
 
-@pytest.mark.parametrize("module", ["edge.run", "edge.score", "firmware_bridge.bridge_sim"])
+def test_a_runtime_that_is_installed_but_broken_is_passed_over_and_named_when_no_other_loads(tmp_path: Path) -> None:
+    module = tmp_path / "tflite_runtime"
+    module.mkdir()
+    (module / "__init__.py").touch()
+    (module / "interpreter.py").write_text('raise ImportError("built for another machine:\\nno such symbol")\n')
+    metadata = tmp_path / "tflite_runtime-2.14.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n")
+    program = """
+import sys
+sys.modules["tensorflow"] = None
+from edge import runtime
+from firmware_bridge.errors import Failure
+runtime.RUNTIMES = runtime.RUNTIMES[::-1]
+print(runtime.installed_runtime())
+sys.modules["ai_edge_litert.interpreter"] = None
+try:
+    runtime.installed_runtime()
+except Failure as failure:
+    print(failure)
+"""
+    done = run_python(program, tmp_path)
+    taken, reason = done.stdout.splitlines()
+    assert taken.startswith("ai-edge-litert ")
+    assert reason.startswith("tflite-runtime 2.14.0 is installed but does not load (no such symbol): pip install ")
+
+
+def test_xnnpack_takes_the_whole_of_our_model(content: bytes) -> None:
+    interpreter = Interpreter(content)
+    interpreter.allocate()
+    assert interpreter.delegation() == Delegation(1, True)
+
+
+@pytest.mark.parametrize("module", ["edge.run", "edge.score", "edge.doctor", "firmware_bridge.bridge_sim"])
 def test_the_daemon_loads_neither_torch_nor_tensorflow(module: str) -> None:
     program = f"import sys, {module}; print(sorted(set(sys.modules) & {{'torch', 'tensorflow', 'train', 'convert'}}))"
     done = run_python(program)
