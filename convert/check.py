@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from convert.calibration import refuse_seen, seen_by
 from convert.document import markdown, page, print_sections
@@ -20,6 +19,7 @@ from edge.model import KeypointModel
 from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, positive, read_data, tested_fold
 from train.maps import Maps
+from train.progress import progress_bar
 from train.recordings import read_recordings
 
 
@@ -29,17 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print("reading maps ...")
     models = [(path, KeypointModel.from_files(path), maps) for path, maps in _parts(args)]
     seen = [_seen(path, model, maps, args.allow_seen) for path, model, maps in models]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     console.print("preparing the float model ...")
     sides = {path: float_side(path, model.manifest, args.checkpoint, args.float) for path, model, _ in models}
-    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as bar:
+    with progress_bar(console, transient=True) as bar:
         total = sum(INT8_STAGES * len(m.groups) + args.every_frame * len(m) for _, _, m in models)
         task = bar.add_task("maps", total=total)
         parts = [

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
@@ -25,6 +24,7 @@ from train.formats import ATTRIBUTIONS
 from train.heads import fit_heads
 from train.maps import Examples, Maps
 from train.parallel import Processes
+from train.progress import progress_bar
 from train.recordings import read_recordings
 from train.sampling import TrainingSet
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
@@ -102,15 +102,7 @@ def _train(
     every: int,
     console: Console,
 ) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, refresh_per_second=2) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("contact", total=run.config.steps, completed=run.step)
         try:
             for losses in run.run(data):

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
 from train.arguments import tested_fold
 from train.posture.folds import INPUTS, Fold, read_fold
 from train.posture.study import HEADS, TASKS, Votes, pooled, study
+from train.progress import progress_bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,15 +48,7 @@ def _study(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     console.print("reading maps ...")
     folds = [read_fold(path, tested, args.data, args.joints) for path, tested in args.fold]
     votes: dict[tuple[str, str, str], list[Votes]] = defaultdict(list)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, refresh_per_second=2) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("heads", total=len(folds) * len(INPUTS) * len(heads) * len(TASKS))
         for fold in folds:
             for one in study(fold, heads):
