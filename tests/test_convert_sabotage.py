@@ -132,12 +132,12 @@ def test_calibration_on_the_test_people_that_the_manifest_tells_of(
     assert refusal.value.code == Exit.USAGE
 
 
-@pytest.mark.parametrize("among", [[], [1, 2]], ids=["alone", "among people trained on"])
 def test_calibration_on_the_test_people_that_the_manifest_hides(
-    converted: Converted, check: Check, pmd: Path, tmp_path: Path, among: list[int]
+    converted: Converted, check: Check, pmd: Path, tmp_path: Path
 ) -> None:
+    """Mixed with other people they are found only where they alone set a range: that depends on the model."""
     manifest = read_manifest(converted.manifest)
-    inputs = read_pmd(pmd, [*among, 13]).examples(manifest.grid, manifest.preprocessing).inputs
+    inputs = read_pmd(pmd, [13]).examples(manifest.grid, manifest.preprocessing).inputs
     found = check(packaged(converted, calibrated_on(converted, inputs), tmp_path))
     assert found["code"] == Exit.CHECK_FAILED
     assert found["int8"]["mean_shift_cm"] < 0.5  # the figures alone look good
