@@ -20,12 +20,13 @@ from convert.causes import (
 from convert.compare import Bench, Stage
 from convert.float_side import OWN_GRAPH, FloatGraph, FloatSide
 from convert.graph import in_float, operators
-from convert.kernels import Delegation, Kept, MicroKernels, ReferenceKernels, xnnpack_delegation
+from convert.kernels import Kept, MicroKernels, ReferenceKernels, xnnpack_delegation
 from convert.outputs import OutputReport, output_reports
 from convert.tensors import TensorReport, tensor_reports
 from edge.manifest import Manifest
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor, misfit
+from edge.runtime import Delegation
 from firmware_bridge.errors import Exit, Failure
 from train.maps import Maps
 from train.predict import FloatModel

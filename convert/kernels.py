@@ -5,7 +5,6 @@ import re
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from ai_edge_litert.interpreter import OpResolverType
 from numpy.typing import NDArray
 from tflite_micro import runtime as micro_runtime
 
-from edge.runtime import Interpreter
+from edge.runtime import Delegation, Interpreter
 
 LARGEST_ARENA_BYTES = 16 * 2**20
 """The host can spare it; its own guess, ten times the file, is too small for wide maps."""
@@ -118,29 +117,11 @@ class Watched:
         return q["scales"], q["zero_points"], int(q["quantized_dimension"])
 
 
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """What XNNPACK took of a graph."""
-
-    partitions: int
-    whole_graph: bool
-    """One partition from the graph's input to its outputs."""
-
-
 def xnnpack_delegation(model: bytes) -> Delegation:
     """Load `model` as the edge does and look at which nodes run."""
-    interpreter = LiteRt(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
-    nodes: list[dict[str, Any]] = interpreter._get_ops_details()
-    partitions = [node for node in nodes if node["op_name"] == "DELEGATE"]
-    inputs = {int(d["index"]) for d in interpreter.get_input_details()}
-    outputs = {int(d["index"]) for d in interpreter.get_output_details()}
-    computed = {int(t) for node in nodes for t in node["outputs"]}
-    whole = len(partitions) == 1 and (
-        {int(t) for t in partitions[0]["inputs"]} & (computed | inputs) == inputs
-        and {int(t) for t in partitions[0]["outputs"]} == outputs
-    )
-    return Delegation(len(partitions), whole)
+    interpreter = Interpreter(model)
+    interpreter.allocate()
+    return interpreter.delegation()
 
 
 def _printed_by(function: Any) -> str:

@@ -160,7 +160,7 @@ def _confidence(checkpoint: Checkpoint) -> Confidence:
 
 def _outputs(checkpoint: Checkpoint) -> list[Literal["keypoints", "joints"]]:
     """A joint output that no label has reached stays behind: the joint map stands in for it."""
-    if checkpoint.config.weights.joints > 0:
+    if checkpoint.knows_joints:
         return ["keypoints", "joints"]
     if checkpoint.joint_map is None:
         raise Failure(

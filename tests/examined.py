@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from convert.compare import Stage, shift
 from convert.examine import Examined
-from convert.kernels import Delegation
 from convert.outputs import OutputReport
 from convert.tensors import TensorReport
 from edge.manifest import read_manifest
 from edge.model import DEFAULT_MODEL
+from edge.runtime import Delegation
 from firmware_bridge.geometry import Grid
 from train.maps import Group, Maps
 

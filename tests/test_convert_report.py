@@ -8,8 +8,8 @@ import pytest
 from examined import MANIFEST, examined, maps_of, stage_of, with_frames
 
 from convert.causes import Cause
-from convert.kernels import Delegation
 from convert.report import Report
+from edge.runtime import Delegation
 from firmware_bridge.skeleton import JOINTS
 from train.maps import Maps
 

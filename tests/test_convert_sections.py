@@ -7,9 +7,9 @@ from examined import examined, maps_of, with_frames
 
 from convert.causes import Cause
 from convert.document import Picture, Table, Text, markdown
-from convert.kernels import Delegation
 from convert.report import Report
 from convert.sections import PICTURED, pictures, sections, title
+from edge.runtime import Delegation
 from firmware_bridge.skeleton import JOINTS
 
 

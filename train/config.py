@@ -100,22 +100,26 @@ def read_config(path: Path | None, base: TrainConfig | None = None, **overrides:
     try:
         settings = tomllib.loads(path.read_text()) if path else {}
         known = base.model_dump() if base else {}
-        return TrainConfig.model_validate(_laid_over(known, settings) | overrides)
+        return TrainConfig.model_validate(laid_over(known, settings) | overrides)
     except OSError as error:
         raise Failure(f"cannot read configuration {path}: {error.strerror}", Exit.MISSING_INPUT) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failure(f"configuration {path} is no TOML: {error}", Exit.BAD_CONFIG) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        words = [".".join(map(str, first["loc"])), first["msg"]]
         where = path or "on the command line"
-        raise Failure(f"configuration {where}: {': '.join(filter(None, words))}", Exit.BAD_CONFIG) from None
+        raise Failure(f"configuration {where}: {first_problem(error)}", Exit.BAD_CONFIG) from None
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def first_problem(error: ValidationError) -> str:
+    """The first wrong key and what was expected there; without a key where the whole is wrong."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+
+
+def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """`below` with the keys of `above`, table by table."""
     tables = {
-        name: _laid_over(below[name], value)
+        name: laid_over(below[name], value)
         for name, value in above.items()
         if isinstance(value, dict) and isinstance(below.get(name), dict)
     }

@@ -61,7 +61,7 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Examples 
     constants = checkpoint.config.preprocessing
     parts = [m.medians().examples(checkpoint.grid, constants) for m in real]
     model = FloatModel(checkpoint)
-    if checkpoint.config.weights.joints:
+    if checkpoint.knows_joints:
         checkpoint.joints_half_cm = _joints_half_cm(model, parts + ([simulated] if simulated else []))
     if not parts:
         return

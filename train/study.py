@@ -21,7 +21,7 @@ from edge.manifest import Strict
 from firmware_bridge.errors import Exit, Failure
 from train.arguments import add_data_arguments, read_data, subject_list
 from train.checkpoint import load_checkpoint
-from train.config import TrainConfig, documented_toml
+from train.config import TrainConfig, documented_toml, first_problem, laid_over
 from train.evaluated import Evaluated
 from train.label_budget import label_budget, pooled_budget
 from train.maps import Maps
@@ -101,8 +101,7 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failure(f"study {path} is no TOML: {error}", Exit.BAD_CONFIG) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Failure(f"study {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", Exit.BAD_CONFIG) from None
+        raise Failure(f"study {path}: {first_problem(error)}", Exit.BAD_CONFIG) from None
 
 
 def planned(study: Study, out: Path) -> list[Run]:
@@ -110,24 +109,14 @@ def planned(study: Study, out: Path) -> list[Run]:
     runs = []
     for seed in study.seeds:
         for name, variant in study.variants.items():
-            settings = _merged(_merged(study.settings, variant.settings), {"seed": seed})
+            settings = laid_over(laid_over(study.settings, variant.settings), {"seed": seed})
             try:
                 config = TrainConfig.model_validate(settings)
             except ValidationError as error:
-                first = error.errors()[0]
-                key = ".".join(map(str, first["loc"]))
-                raise Failure(f"study variant {name!r}: {key}: {first['msg']}", Exit.BAD_CONFIG) from None
+                raise Failure(f"study variant {name!r}: {first_problem(error)}", Exit.BAD_CONFIG) from None
             labelled = study.labelled if variant.labelled is None else variant.labelled
             runs.append(Run(name, labelled, config, out / f"{name.replace(' ', '-')}-{seed}"))
     return runs
-
-
-def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    both = settings | changes
-    for name, value in changes.items():
-        if isinstance(value, dict) and isinstance(settings.get(name), dict):
-            both[name] = _merged(settings[name], value)
-    return both
 
 
 def _train(run: Run, args: argparse.Namespace) -> None:
