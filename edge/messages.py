@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from edge import __version__
 from edge.model import KeypointModel
 from edge.pipeline import Pipeline, Result
+from edge.regions import Load
+from edge.units import PressureUnit
 from firmware_bridge.decoder import Frame, StreamCounts
+from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.messages import Info
 from firmware_bridge.skeleton import JOINTS
 
@@ -64,7 +67,7 @@ class Firmware(BaseModel):
 class Units(BaseModel):
     """Units of the numbers whose keys do not name them."""
 
-    pressure: Literal["counts"] = "counts"
+    pressure: PressureUnit = "counts"
 
 
 class Hello(Line):
@@ -74,6 +77,7 @@ class Hello(Line):
     software: str = __version__
     model: ModelLine
     grid: GridLine
+    orientation: str = Field(description="from the mat's frames to the canonical grid, as --orientation says it")
     units: Units = Units()
     firmware: Firmware
     device_id: int
@@ -107,7 +111,20 @@ class Pose(Line):
 
 
 EventName = Literal[
-    "port_open", "port_lost", "port_waiting", "reboot", "stale", "fresh", "recording_failed", "recording_truncated"
+    "port_open",
+    "port_lost",
+    "port_waiting",
+    "reboot",
+    "mat_changed",
+    "stale",
+    "fresh",
+    "recording_started",
+    "recording_stopped",
+    "recording_truncated",
+    "tared",
+    "bed_entered",
+    "bed_left",
+    "turned",
 ]
 
 
@@ -156,6 +173,14 @@ class Health(Line):
     status: Literal["ok", "pressure_only", "stale"]
     reason: str | None
     counts: Counts
+    fps: Annotated[float, _rounded(2)] | None = Field(default=None, description="poses a second since the last health")
+    recording: bool = False
+    occupied: bool = Field(default=False, description="as it settled: neither a flicker nor a single frame counts")
+    posture: str | None = Field(default=None, description="as it settled")
+    turns: int = Field(default=0, description="of the person in bed since they came")
+    unturned_s: Annotated[float, _rounded(1)] | None = Field(default=None, description="since the last turn")
+    load: dict[str, Load] = Field(default={}, description="pressure on the body's regions")
+    calibration: str | None = Field(default=None, description="why the stored calibration is not used")
 
 
 class End(Line):
@@ -175,6 +200,8 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
             name=manifest.name, version=manifest.version, sha256=manifest.model_sha256, runtime=model.runtime
         ),
         grid=GridLine(rows=grid.rows, cols=grid.cols, pitch_x_cm=grid.pitch_x_cm, pitch_y_cm=grid.pitch_y_cm),
+        orientation=next(name for name, turn in ORIENTATIONS.items() if turn == pipeline.orientation),
+        units=Units(pressure=pipeline.unit),
         firmware=Firmware(name=info.firmware_name, version=info.firmware_version),
         device_id=info.device_id,
         boot_id=info.boot_id,
@@ -182,7 +209,7 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
     )
 
 
-def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pose:
+def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latency_ms: float | None = None) -> Pose:
     joints = None
     if result.joints is not None:
         joints = {
@@ -202,4 +229,5 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pos
         contact_area_cm2=result.contact_area_cm2,
         peak_pressure=result.peak_pressure,
         posture=result.posture,
+        latency_ms=latency_ms,
     )

@@ -68,9 +68,16 @@ class KeypointModel:
 
     def predict(self, model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
         """model_input (rows, cols) in 0..1 -> `keypoints` (K of them, perhaps none) and `joints` (14)."""
+        return self.points(self.logits(model_input), model_input)
+
+    def logits(self, model_input: NDArray[np.float32]) -> list[NDArray[np.int8]]:
+        """One inference: model_input (rows, cols) in 0..1 -> each output of the graph (1, rows, cols, K)."""
         quantisation = self.manifest.input
         q = np.rint(model_input / quantisation.scale) + quantisation.zero_point
-        logits = self._interpreter.invoke(np.clip(q, -128, 127).astype(np.int8)[None, :, :, None])
+        return self._interpreter.invoke(np.clip(q, -128, 127).astype(np.int8)[None, :, :, None])
+
+    def points(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
+        """What `logits` say of the `model_input` that they come from."""
         found = {name: decode(logits[self._index[name]][0], model_input) for name, decode in self._decoders.items()}
         if self._joint_map:
             found["joints"] = mapped(found["keypoints"], self._joint_map)

@@ -1,54 +1,38 @@
-"""edge-run: keypoints of whoever lies on a pressure mat, as JSON lines on stdout; logs go to stderr."""
+"""edge-run: keypoints of whoever lies on a pressure mat, to people and programs; logs go to stderr."""
 
-import argparse
 import logging
-import math
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from serial.tools.list_ports import comports
 
+from edge.arguments import Options, parse
+from edge.calibration import store
+from edge.config.check import read_token
+from edge.config.settings import DaemonConfig, MatSettings
+from edge.control import Control
 from edge.daemon import run_live, run_replay
-from edge.model import DEFAULT_MODEL, KeypointModel
-from edge.output import JsonLines, OutputClosed
+from edge.mat import LiveMat, Places
+from edge.model import KeypointModel
+from edge.notify import Notifier
+from edge.outputs.fanout import Fanout
+from edge.outputs.sink import OutputClosed
+from edge.outputs.uri import open_outputs, parse_all
+from edge.recorder import Recorder
 from edge.session import Session
-from edge.source import PortReader
-from firmware_bridge.decoder import Decoder
-from firmware_bridge.errors import Exit, Failure, run_command
-from firmware_bridge.geometry import Orientation
-from firmware_bridge.link import DEFAULT_BAUD, ReopeningLink
-from firmware_bridge.recording import RecordingWriter
+from edge.source import Mailbox, PortReader
+from firmware_bridge.decoder import Decoder, StreamCounts
+from firmware_bridge.errors import Exit, run_command
+from firmware_bridge.link import ReopeningLink
 from firmware_bridge.virtual_mat import open_port
 
-ORIENTATIONS: Final = {
-    f"mirrored-{90 * turns}" if mirrored else str(90 * turns): Orientation(turns, mirrored)
-    for mirrored in (False, True)
-    for turns in range(4)
-}
-"""How `--orientation` spells them: degrees counter-clockwise, after mirroring the columns."""
+log = logging.getLogger(__name__)
 
-EPILOG: Final = """\
-exit codes:
-   0  end of the recording or of --duration, SIGTERM, SIGINT, or nobody reads stdout any more
-   2  wrong usage
-  65  the recording is empty or no recording (one that is cut off: 0, with a warning)
-  66  the recording, the model or (with --on-disconnect quit) the port is missing
-  69  the port is busy (with --on-disconnect quit)
-  70  an unexpected error, please report it
-  74  the device was lost (with --on-disconnect quit)
-  77  no permission for the port for 10 s: the user is not in the group dialout
-  78  the model is unreadable or disagrees with its manifest, or (with --on-disconnect quit) does not fit the mat
-
-examples:
-  edge-run --port sim: --duration 6
-  edge-run --port /dev/serial/by-id/usb-Mat_0001 --record night.matlog
-  edge-run --replay night.matlog | jq -c 'select(.type == "pose") | .joints.head'
-"""
+Stopping = Callable[[], bool]
 
 
 def cli() -> None:
@@ -56,63 +40,108 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="edge-run: %(message)s", stream=sys.stderr)
-    if args.list_ports:
+    options, config = parse(arguments)
+    logging.basicConfig(level=config.log_level.upper(), format="edge-run: %(message)s", stream=sys.stderr)
+    if options.list_ports:
         return _list_ports()
-    _check(args)
     stopping = _stop_on_signals()
-    model = KeypointModel.from_files(args.model)
-    output = JsonLines()
+    model = KeypointModel.from_files(config.model)
     try:
-        if args.replay:
-            _replay(args, model, output, stopping)
+        if options.replay:
+            _replay(options, options.replay, config, model, stopping)
         else:
-            _live(args, model, output, stopping)
+            _live(config, model, stopping)
     except OutputClosed:
         pass
     return Exit.OK
 
 
-def _live(args: argparse.Namespace, model: KeypointModel, output: JsonLines, stopping: Callable[[], bool]) -> None:
-    with ExitStack() as stack:
-        recorder = stack.enter_context(RecordingWriter(args.record)) if args.record else None
-        reader = PortReader(ReopeningLink(partial(open_port, args.port, args.baud)), recorder)
-        session = Session(model, args.mat, reader.counts, args.orientation)
+def _live(config: DaemonConfig, model: KeypointModel, stopping: Stopping) -> None:
+    changed = threading.Condition()
+
+    def wake() -> None:
+        with changed:
+            changed.notify()
+
+    control = Control([mat.name for mat in config.mat], wake)
+    notifier = Notifier()
+    mats = [_live_mat(config, settings, model, changed) for settings in config.mat]
+    with _outputs(config, model, control, stopping) as outputs:
+        notifier.ready()
         run_live(
-            reader,
-            session,
-            output,
+            mats,
+            outputs.put,
             stopping,
-            quit_on_loss=args.on_disconnect == "quit",
-            duration_s=args.duration,
+            changed=changed,
+            control=control,
+            check=outputs.check,
+            notifier=notifier,
+            quit_on_loss=config.on_disconnect == "quit",
+            duration_s=config.duration_s,
         )
 
 
-def _replay(args: argparse.Namespace, model: KeypointModel, output: JsonLines, stopping: Callable[[], bool]) -> None:
+def _live_mat(
+    config: DaemonConfig, settings: MatSettings, model: KeypointModel, changed: threading.Condition
+) -> LiveMat:
+    mailbox = Mailbox(changed)
+    recorder = Recorder(settings.name, config.recording, mailbox.put)
+    target = config.recording.path
+    if target:
+        recorder.start(target)
+    link = ReopeningLink(partial(open_port, settings.port, settings.baud, settings.dtr))
+    reader = PortReader(link, recorder, mailbox, corrected=settings.corrected)
+    session = _session(config, settings, model, reader.counts, calibrated=True)
+    recordings = target if target and target.is_dir() else config.state_dir / "recordings"
+    return LiveMat(reader, session, recorder, Places(config.state_dir, recordings))
+
+
+def _replay(options: Options, path: Path, config: DaemonConfig, model: KeypointModel, stopping: Stopping) -> None:
+    """Uses calibrations only where the configuration says where they are: without, the recording decides alone."""
     decoder = Decoder()
-    session = Session(model, args.mat, decoder.counts, args.orientation)
-    run_replay(
-        args.replay,
-        decoder,
-        session,
-        output,
-        stopping,
-        quit_on_loss=args.on_disconnect == "quit",
-        speed=args.speed,
-        duration_s=args.duration,
+    (settings,) = config.mat
+    session = _session(config, settings, model, decoder.counts, calibrated="state_dir" in config.model_fields_set)
+    with _outputs(config, model, Control([settings.name]), stopping, lossless=True) as outputs:
+        run_replay(
+            path,
+            decoder,
+            session,
+            outputs.put,
+            stopping,
+            corrected=settings.corrected,
+            quit_on_loss=config.on_disconnect == "quit",
+            speed=options.speed,
+            duration_s=config.duration_s,
+        )
+
+
+def _session(
+    config: DaemonConfig, settings: MatSettings, model: KeypointModel, stream: StreamCounts, *, calibrated: bool
+) -> Session:
+    calibration = store.read(store.path_of(config.state_dir, settings.name)) if calibrated else None
+    return Session(
+        model,
+        settings.name,
+        stream,
+        settings.orientation,
+        smoothing=config.smoothing if config.smoothing.enabled else None,
+        calibration=calibration,
     )
 
 
-def _check(args: argparse.Namespace) -> None:
-    if (args.port is None) == (args.replay is None):
-        raise Failure("give either --port or --replay (--list-ports shows the ports of this machine)", Exit.USAGE)
-    if args.replay and args.record:
-        raise Failure("--record goes with --port, a recording exists already: leave one out", Exit.USAGE)
-    if args.port and args.speed != math.inf:
-        raise Failure("--speed goes with --replay, a port has its own: leave it out", Exit.USAGE)
-    if args.output != "json:-":
-        raise Failure(f"--output {args.output} is not known: write json:- (JSON lines on stdout)", Exit.USAGE)
+def _outputs(
+    config: DaemonConfig, model: KeypointModel, control: Control, stopping: Stopping, *, lossless: bool = False
+) -> Fanout:
+    posture = model.manifest.posture
+    return open_outputs(
+        parse_all(config.output),
+        control,
+        token=read_token(config.token_file) if config.token_file else None,
+        allowed_hosts=config.http.allowed_hosts,
+        postures=posture.classes if posture else (),
+        lossless=lossless,
+        stopping=stopping,
+    )
 
 
 def _list_ports() -> int:
@@ -125,7 +154,7 @@ def _list_ports() -> int:
     return Exit.OK
 
 
-def _stop_on_signals() -> Callable[[], bool]:
+def _stop_on_signals() -> Stopping:
     """The first SIGTERM or SIGINT is noted, so that no line is cut in two; the next one ends the process."""
     seen: list[int] = []
 
@@ -136,81 +165,3 @@ def _stop_on_signals() -> Callable[[], bool]:
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
     return lambda: bool(seen)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
-def _speed(text: str) -> float:
-    speed = math.inf if text == "max" else float(text)
-    if not speed > 0:
-        raise ValueError
-    return speed
-
-
-def _orientation(text: str) -> Orientation:
-    if text not in ORIENTATIONS:
-        raise ValueError
-    return ORIENTATIONS[text]
-
-
-def _parser() -> argparse.ArgumentParser:
-    for kind, name in (
-        (_seconds, "number of seconds"),
-        (_speed, "speed (max, or a number above 0)"),
-        (_orientation, f"orientation ({', '.join(ORIENTATIONS)})"),
-    ):
-        kind.__name__ = name  # argparse says "invalid <name> value"
-    parser = argparse.ArgumentParser(
-        prog="edge-run", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    source = parser.add_argument_group("where frames come from")
-    source.add_argument(
-        "--port",
-        metavar="PORT",
-        help="device, /dev/serial/by-id/ path, pyserial URL, or a virtual mat: sim: or sim:?seed=7&rate=10&scene=empty",
-    )
-    source.add_argument("--baud", type=int, default=DEFAULT_BAUD, help="speed of a serial port (default %(default)s)")
-    source.add_argument(
-        "--on-disconnect",
-        choices=("restart", "quit"),
-        default="restart",
-        help="wait for a port that is missing, busy or lost (the default), or end with an exit code",
-    )
-    source.add_argument("--list-ports", action="store_true", help="print the serial ports of this machine and exit")
-    source.add_argument("-r", "--replay", type=Path, metavar="FILE", help="play a recording, without losing a frame")
-    source.add_argument(
-        "--speed",
-        type=_speed,
-        default=math.inf,
-        metavar="1|N|max",
-        help="of a replay: as it was made, N times as fast, or as fast as possible (the default)",
-    )
-    source.add_argument(
-        "--orientation",
-        type=_orientation,
-        metavar="TURN",
-        help="degrees counter-clockwise from the mat's frames to head up, seen from above, where the mat itself says"
-        f" wrong: {', '.join(ORIENTATIONS)} (columns mirrored first)",
-    )
-    parser.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help=".tflite with its .json beside it"
-    )
-    parser.add_argument("--mat", default="mat", metavar="NAME", help="name in every line (default %(default)s)")
-    parser.add_argument("-w", "--record", type=Path, metavar="FILE", help="record all that the mat sends")
-    parser.add_argument(
-        "-T",
-        "--duration",
-        type=_seconds,
-        default=math.inf,
-        metavar="S",
-        help="end after so many seconds (in a replay: of the recording)",
-    )
-    parser.add_argument(
-        "-F", "--output", default="json:-", metavar="URI", help="json:- (the default): JSON lines on stdout"
-    )
-    return parser

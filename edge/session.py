@@ -1,16 +1,23 @@
-"""What a mat does -> the lines that tell of it. No IO and no clock: live ports and replays drive the same code."""
+"""What a mat does -> the items that tell of it. No IO and no clock: live ports and replays drive the same code."""
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from edge.messages import Counts, End, EventLine, EventName, Health, Line, Pose, hello, pose
+from edge.behaviour import Behaviour
+from edge.calibration.values import Calibration
+from edge.latency import Stopwatch
+from edge.messages import Counts, End, EventLine, EventName, Health, Line, hello, pose
 from edge.model import KeypointModel
-from edge.pipeline import Pipeline
+from edge.outputs.sink import Item, Picture
+from edge.pipeline import Pipeline, Result
+from edge.recorder import RecordingChange, RecordingStarted
+from edge.regions import Regions
+from edge.smoothing import Smoothing
 from firmware_bridge.decoder import Frame, StreamCounts
 from firmware_bridge.errors import Exit
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import ORIENTATIONS, Orientation
 from firmware_bridge.link import LinkDown, LinkUp
 from firmware_bridge.messages import Info
 
@@ -31,42 +38,73 @@ class Instant:
 
 
 class Session:
-    """Lines of one run, `hello` first. What happens before the mat is known is only logged and counted."""
+    """Items of one run, `hello` first. What happens before the mat is known is only logged and counted.
+
+    `calibration` is used where it is this mat's. `orientation` overrides its, and that INFO's.
+    """
 
     def __init__(
-        self, model: KeypointModel, mat: str, stream: StreamCounts, orientation: Orientation | None = None
+        self,
+        model: KeypointModel,
+        mat: str,
+        stream: StreamCounts,
+        orientation: Orientation | None = None,
+        *,
+        smoothing: Smoothing | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.mat, self.stream = mat, stream
         self.problem: str | None = None
         """Why there are no joints, while it lasts."""
+        self.info: Info | None = None
+        """The mat's latest."""
         self.dropped = self.poses = self.port_losses = 0
-        self._model, self._orientation = model, orientation
-        self._info: Info | None = None
+        self.recording = False
+        self.occupied = False
+        """In the latest frame; `behaviour` tells what has settled."""
+        self.behaviour = Behaviour()
+        self._model, self._orientation, self._smoothing = model, orientation, smoothing
+        self.calibration = calibration
+        self._calibration_problem: str | None = None
         self._pipeline: Pipeline | None = None
+        self._regions: Regions | None = None
         self._seq: int | None = None
         self._stale = False
         self._waiting_since_s: float | None = None
         self._period_s = 0.0
         self._health_s: float | None = None
+        self._poses_at_health = 0
 
-    def info(self, info: Info, now: Instant) -> Iterator[Line]:
+    @property
+    def stale(self) -> bool:
+        """Whether frames fail to come, or none has come yet."""
+        return self._stale or self.poses == 0
+
+    @property
+    def followed(self) -> Calibration | None:
+        """The calibration in use, with the zero where it is now."""
+        return self._pipeline.followed if self._pipeline else None
+
+    def meet(self, info: Info, now: Instant) -> Iterator[Item]:
         """INFO came; all but the first of one kind say nothing new."""
-        before, self._info = self._info, info
+        before, self.info = self.info, info
         if before and info.boot_id != before.boot_id:
             yield from self._event(now, "reboot", f"the mat restarted: boot id {before.boot_id} -> {info.boot_id}")
         if info.frame_rate_mhz:
             self._period_s = 1000 / info.frame_rate_mhz
         if before is None or not _same_mat(before, info):
-            self._pipeline = Pipeline(self._model, info, self._orientation)
-            self._waiting_since_s = now.steady_s if self._waiting_since_s is None else self._waiting_since_s
-            yield hello(now.unix_s, self._seq, self.mat, self._model, info, self._pipeline)
-            yield from self._set_problem(now, self._pipeline.problem)
+            if before:
+                yield from self._event(now, "mat_changed", f"another mat: {_in_words(before)} -> {_in_words(info)}")
+            yield from self._begin(info, now)
 
-    def frame(self, frame: Frame, info: Info, now: Instant) -> Iterator[Line]:
-        """A frame came from the mat that `info` describes."""
-        if info is not self._info:
-            yield from self.info(info, now)
+    def frame(self, frame: Frame, info: Info, now: Instant, watch: Stopwatch | None = None) -> Iterator[Item]:
+        """A frame came from the mat that `info` describes. `watch`, of live frames, began with its last byte."""
+        if info is not self.info:
+            yield from self.meet(info, now)
         assert self._pipeline
+        assert self._regions
+        if watch:
+            watch("wait")
         self._seq = frame.seq
         if not info.frame_rate_mhz and self._waiting_since_s is not None:
             self._period_s = now.steady_s - self._waiting_since_s
@@ -75,13 +113,24 @@ class Session:
             self._stale = False
             yield from self._event(now, "fresh", "frames come again")
             yield self._health(now)
-        result = self._pipeline.step(frame)
+        laps = {"lap": watch} if watch else {}
+        result = self._pipeline.step(frame, info.boot_id, now.steady_s, **laps)
+        if watch:
+            watch("points")
+        self.occupied = result.occupied
+        happened = self.behaviour.step(now.steady_s, result.occupied, result.posture)
+        occupied, posture = self.behaviour.occupied, self.behaviour.posture
+        self._regions.step(now.steady_s, result.pressure, result.joints, occupied, posture)
         self.poses += 1
-        yield pose(now.unix_s, self.mat, info.boot_id, frame, result)
+        yield self._pose(frame, info, result, now, watch)
+        for event in happened:
+            yield from self._event(now, event.event, event.detail)
+        if happened:
+            yield self._health(now)
         if result.occupied or result.problem:
             yield from self._set_problem(now, result.problem)
 
-    def link(self, change: LinkDown | LinkUp, now: Instant, *, fatal: bool = False) -> Iterator[Line]:
+    def link(self, change: LinkDown | LinkUp, now: Instant, *, fatal: bool = False) -> Iterator[Item]:
         """The port was lost, does not open, or opened. What is `fatal` the end of the run will tell, not the log."""
         match change:
             case LinkUp(down_s):
@@ -93,9 +142,32 @@ class Session:
                 if not fatal:
                     yield from self._event(now, "port_waiting", f"{reason}; waiting for it")
 
-    def tick(self, now: Instant) -> Iterator[Line]:
+    def record(self, change: RecordingChange, now: Instant) -> Iterator[Item]:
+        """A recording began or ended; the recorder has logged it."""
+        self.recording = isinstance(change, RecordingStarted)
+        if isinstance(change, RecordingStarted):
+            yield from self._event(now, "recording_started", f"recording to {change.path}", logged=False)
+        else:
+            detail = f"recording to {change.path} stopped: {change.reason}"
+            yield from self._event(now, "recording_stopped", detail, logged=False)
+        if self._pipeline:
+            yield self._health(now)
+
+    def use(self, calibration: Calibration, now: Instant) -> Iterator[Item]:
+        """From now on the mat is calibrated so: pressure, unit and orientation may be others than before."""
+        self.calibration = calibration
+        if self.info:
+            yield from self._begin(self.info, now)
+
+    def turn(self, orientation: Orientation, now: Instant) -> Iterator[Item]:
+        """From now on the mat lies so, whatever it says itself."""
+        self._orientation = orientation
+        if self.info:
+            yield from self._begin(self.info, now)
+
+    def tick(self, now: Instant) -> Iterator[Item]:
         """Time passed: notices missing frames; to be called at least once a second."""
-        if self._info is None or self._waiting_since_s is None:
+        if self.info is None or self._waiting_since_s is None:
             return
         limit_s = max(STALE_S, STALE_PERIODS * self._period_s)
         if not self._stale and now.steady_s - self._waiting_since_s > limit_s:
@@ -105,40 +177,87 @@ class Session:
         elif self._health_s is None or now.steady_s - self._health_s >= HEALTH_EVERY_S:
             yield self._health(now)
 
-    def trouble(
-        self, event: Literal["recording_failed", "recording_truncated"], detail: str, now: Instant
-    ) -> Iterator[Line]:
-        """Something went wrong with a recording."""
-        yield from self._event(now, event, detail)
+    def truncated(self, detail: str, now: Instant) -> Iterator[Item]:
+        """The recording that is being played ends within a message."""
+        yield from self._event(now, "recording_truncated", detail)
 
-    def end(self, now: Instant) -> Line:
-        return End(ts=now.unix_s, seq=self._seq, mat=self.mat, counts=self._counts())
+    def tared(self, detail: str, now: Instant) -> Iterator[Item]:
+        yield from self._event(now, "tared", detail)
 
-    def _event(self, now: Instant, event: EventName, detail: str, *, logged: bool = True) -> Iterator[EventLine]:
+    def end(self, now: Instant) -> Item:
+        return Item(End(ts=now.unix_s, seq=self._seq, mat=self.mat, counts=self._counts()))
+
+    def _begin(self, info: Info, now: Instant) -> Iterator[Item]:
+        calibration = self.calibration
+        self._calibration_problem = calibration.misfit(info) if calibration else None
+        if self._calibration_problem:
+            calibration = None
+            log.warning("%s", self._calibration_problem)
+        orientation = self._orientation
+        if orientation is None and calibration and calibration.orientation:
+            orientation = ORIENTATIONS[calibration.orientation]
+        self._pipeline = Pipeline(self._model, info, orientation, calibration=calibration, smoothing=self._smoothing)
+        self._regions = Regions(self._pipeline.grid)
+        self._waiting_since_s = now.steady_s if self._waiting_since_s is None else self._waiting_since_s
+        yield Item(hello(now.unix_s, self._seq, self.mat, self._model, info, self._pipeline))
+        yield from self._set_problem(now, self._pipeline.problem)
+
+    def _pose(self, frame: Frame, info: Info, result: Result, now: Instant, watch: Stopwatch | None) -> Item:
+        assert self._pipeline
+        line: Line = pose(now.unix_s, self.mat, info.boot_id, frame, result)
+        if watch:
+            watch("line")
+            line = line.model_copy(update={"latency_ms": watch.total_ms})
+        stages_ms = watch.stages_ms if watch else {}
+        return Item(line, Picture(result.pressure, self._pipeline.unit, result.raw_joints, stages_ms))
+
+    def _event(self, now: Instant, event: EventName, detail: str, *, logged: bool = True) -> Iterator[Item]:
         if logged:
-            log.log(logging.INFO if event in ("port_open", "fresh") else logging.WARNING, detail)
+            log.log(logging.WARNING if event in ALARMING else logging.INFO, detail)
         if self._pipeline:
-            yield EventLine(ts=now.unix_s, seq=self._seq, mat=self.mat, event=event, detail=detail)
+            yield Item(EventLine(ts=now.unix_s, seq=self._seq, mat=self.mat, event=event, detail=detail))
 
-    def _set_problem(self, now: Instant, problem: str | None) -> Iterator[Health]:
+    def _set_problem(self, now: Instant, problem: str | None) -> Iterator[Item]:
         if problem != self.problem or self._health_s is None:
             if problem:
                 log.warning("pressure only: %s", problem)
             self.problem = problem
             yield self._health(now)
 
-    def _health(self, now: Instant) -> Health:
-        self._health_s = now.steady_s
+    def _health(self, now: Instant) -> Item:
+        passed_s = 0.0 if self._health_s is None else now.steady_s - self._health_s
+        fps = (self.poses - self._poses_at_health) / passed_s if passed_s else None
+        self._health_s, self._poses_at_health = now.steady_s, self.poses
         status: Literal["ok", "pressure_only", "stale"] = "ok"
         reason = self.problem
         if self._stale:
             status, reason = "stale", "no fresh frames"
         elif self.problem:
             status = "pressure_only"
-        return Health(ts=now.unix_s, seq=self._seq, mat=self.mat, status=status, reason=reason, counts=self._counts())
+        health = Health(
+            ts=now.unix_s,
+            seq=self._seq,
+            mat=self.mat,
+            status=status,
+            reason=reason,
+            counts=self._counts(),
+            fps=fps,
+            recording=self.recording,
+            occupied=self.behaviour.occupied,
+            posture=self.behaviour.posture,
+            turns=self.behaviour.turns,
+            unturned_s=self.behaviour.unturned_s(now.steady_s),
+            load=self._regions.loads() if self._regions and self.behaviour.occupied else {},
+            calibration=self._calibration_problem,
+        )
+        return Item(health)
 
     def _counts(self) -> Counts:
         return Counts.of(self.stream, dropped=self.dropped, poses=self.poses, port_losses=self.port_losses)
+
+
+ALARMING: Final = frozenset({"port_lost", "port_waiting", "reboot", "mat_changed", "stale", "recording_truncated"})
+"""Events that the log shows as warnings."""
 
 
 def _same_mat(a: Info, b: Info) -> bool:
@@ -146,6 +265,5 @@ def _same_mat(a: Info, b: Info) -> bool:
     return replace(a, boot_id=b.boot_id, frame_rate_mhz=b.frame_rate_mhz) == b
 
 
-def with_latency(line: Line, latency_ms: float) -> Line:
-    """`line` with its latency if it is a pose."""
-    return line.model_copy(update={"latency_ms": latency_ms}) if isinstance(line, Pose) else line
+def _in_words(info: Info) -> str:
+    return f"{info.rows} x {info.cols} taxels, {info.firmware_name} {info.firmware_version}"

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge.recorder import Recorder, RecordingChange
 from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.encoder import encode
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.link import LinkDown, LinkUp, ReopeningLink
 from firmware_bridge.messages import GetInfo, Info
-from firmware_bridge.recording import RecordingWriter
 
 READ_S: Final = 0.2
 """Longest wait for bytes, and so for noticing that the run ends."""
@@ -37,27 +37,27 @@ class Arrival:
     """When its last byte had been read."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingFailed:
-    """The recording ends here, the run goes on."""
-
-    reason: str
-
-
-Notice = LinkDown | LinkUp | RecordingFailed
+Notice = LinkDown | LinkUp | RecordingChange
 
 
 class Mailbox:
-    """Between the reader and the main loop: notices in order, and the newest of INFO and frame."""
+    """Between the reader and the main loop: notices in order, and the newest of INFO and frame.
 
-    def __init__(self) -> None:
+    Mailboxes that share `changed` can be waited for together.
+    """
+
+    def __init__(self, changed: threading.Condition | None = None) -> None:
         self.dropped = 0
         """Frames that no one took: a newer one came, or the mat was not known yet."""
         self._notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
         self._info: Info | None = None
         self._frame: Arrival | None = None
         self._error: BaseException | None = None
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._notices or self._info or self._frame or self._error)
 
     def put(self, item: Arrival | Info | Notice) -> None:
         with self._changed:
@@ -89,7 +89,7 @@ class Mailbox:
     def take(self, timeout_s: float) -> tuple[list[Notice], Info | None, Arrival | None]:
         """All that came since the last call, waiting up to `timeout_s` for something."""
         with self._changed:
-            self._changed.wait_for(lambda: self._notices or self._info or self._frame or self._error, timeout_s)
+            self._changed.wait_for(lambda: self.has_news, timeout_s)
             notices, info, frame = list(self._notices), self._info, self._frame
             self._notices.clear()
             self._info = self._frame = None
@@ -99,20 +99,25 @@ class Mailbox:
 
 
 class PortReader:
-    """link -> decoder -> recorder -> mailbox, in a thread of its own between `start` and `stop`."""
+    """link -> decoder -> recorder -> mailbox, in a thread of its own between `start` and `stop`.
+
+    `corrected` puts right what the mat says of itself.
+    """
 
     def __init__(
         self,
         link: ReopeningLink,
-        recorder: RecordingWriter | None = None,
+        recorder: Recorder | None = None,
+        mailbox: Mailbox | None = None,
         *,
+        corrected: Callable[[Info], Info] = lambda info: info,
         permission_grace_s: float = PERMISSION_GRACE_S,
         steady_s: Callable[[], float] = time.monotonic,
         unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self.mailbox = Mailbox()
+        self.mailbox = mailbox or Mailbox()
         self.counts = (decoder := Decoder()).counts
-        self._decoder, self._link, self._recorder = decoder, link, recorder
+        self._decoder, self._link, self._recorder, self._corrected = decoder, link, recorder, corrected
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None
         self._asked_s: float | None = None
@@ -157,25 +162,16 @@ class PortReader:
     def _receive(self, data: bytes) -> None:
         steady_s, unix_us = self._steady_s(), self._unix_us()
         for received in self._decoder.feed(data):
-            self._record(received.raw, unix_us)
+            if self._recorder:
+                self._recorder.write(received.raw, unix_us)
             match received.event:
                 case Info() as info:
-                    self._info = info
-                    self.mailbox.put(info)
+                    self._info = self._corrected(info)
+                    self.mailbox.put(self._info)
                 case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
                     self.mailbox.put(Arrival(frame, self._info, unix_us / 1e6, steady_s))
                 case Frame():
                     self.mailbox.drop()
-
-    def _record(self, raw: bytes, unix_us: int) -> None:
-        if self._recorder is None:
-            return
-        try:
-            self._recorder.write(raw, unix_us)
-        except OSError as error:
-            reason = f"recording {self._recorder.path} ends here: {error.strerror}"
-            self._recorder = None
-            self.mailbox.put(RecordingFailed(reason))
 
     def _ask_info(self) -> None:
         now_s = self._steady_s()

@@ -5,7 +5,7 @@ at the high columns.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +68,11 @@ class Orientation:
         if not 0 <= byte <= 7:
             raise ValueError(f"orientation {byte} is not in 0..7")
         return cls(byte & 3, bool(byte & 4))
+
+
+ORIENTATIONS: Final = {
+    f"mirrored-{90 * turns}" if mirrored else str(90 * turns): Orientation(turns, mirrored)
+    for mirrored in (False, True)
+    for turns in range(4)
+}
+"""How people spell them: degrees counter-clockwise, after mirroring the columns."""

@@ -1,21 +1,22 @@
 """Recordings (*.matlog): a capture of the wire, messages as they came, a HOST_TIME before each, INFO first."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 from firmware_bridge.decoder import Decoder, Event
 from firmware_bridge.encoder import encode
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.header import VERSION, Header, MessageType
-from firmware_bridge.messages import HostTime, Info
+from firmware_bridge.header import VERSION, Header
+from firmware_bridge.messages import HostTime, Info, Message
 
 READ_BYTES: Final = 1 << 16
 SEARCH_BYTES: Final = 1 << 20
 """A file without an intact INFO in its first so many bytes is no recording."""
-_HOST_TIME_START: Final = bytes([VERSION, MessageType.HOST_TIME])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,21 @@ class RecordingWriter:
     """Writes a new recording. What comes before the first intact INFO is left out, for nobody could read it.
 
     To record from the middle of a stream, write the raw bytes of the latest INFO first.
-    Every message is handed to the operating system at once: a crash of the process loses none.
+    Every message is handed to the operating system at once: a crash of the process loses none. A power cut may
+    lose what was written after the last `sync`.
     Raises Failure where the file exists (nothing raw is ever overwritten) or cannot be made, OSError from
-    `write` where the disk is full.
+    `write` where the disk is full: the file then ends with its last whole message, and may be written on.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.left_out = 0
         """Messages before the first INFO."""
+        self.size_bytes = 0
         self._has_info = False
         self._seq = 0
         try:
-            self._file: BinaryIO = path.open("xb")
+            self._file = path.open("xb", buffering=0)
         except FileExistsError:
             message = f"recording {path} exists and is never overwritten: choose another name"
             raise Failure(message, Exit.USAGE) from None
@@ -64,15 +67,31 @@ class RecordingWriter:
 
     def write(self, raw: bytes, unix_us: int) -> None:
         """One message as it came (Received.raw), corrupt or not; a device's own HOST_TIME would lie and is left out."""
-        if not self._has_info and not _is(Info, raw):
+        if not self._has_info and not holds(Info, raw):
             self.left_out += 1
             return
-        self._has_info = True
-        if raw[1:3] == _HOST_TIME_START and _is(HostTime, raw):
+        if holds(HostTime, raw):
             return
-        self._file.write(encode(HostTime(unix_us), seq=self._seq) + raw)
-        self._file.flush()
+        self._append(encode(HostTime(unix_us), seq=self._seq) + raw)
+        self._has_info = True
         self._seq += 1
+
+    def _append(self, message: bytes) -> None:
+        """All of it or, where the file system lets us take back the start, nothing."""
+        rest = memoryview(message)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self.size_bytes)
+                self._file.seek(self.size_bytes)
+            raise
+        self.size_bytes += len(message)
+
+    def sync(self) -> None:
+        """Waits until what was written would survive a power cut. Raises OSError."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -86,8 +105,10 @@ class RecordingWriter:
         self.close()
 
 
-def _is(kind: type, raw: bytes) -> bool:
-    return any(isinstance(received.event, kind) for received in Decoder().feed(raw))
+def holds(kind: type[Message], raw: bytes) -> bool:
+    """Whether `raw` (Received.raw) is an intact message of that kind."""
+    start = bytes([VERSION, kind.TYPE])
+    return raw[1:3] == start and any(isinstance(received.event, kind) for received in Decoder().feed(raw))
 
 
 def read_recording(path: Path, decoder: Decoder | None = None) -> Iterator[Recorded]:

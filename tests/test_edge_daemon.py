@@ -1,6 +1,8 @@
 """The two loops: a replay is lossless and repeatable, a live run ends with its counts whatever happens."""
 
+import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,19 +11,23 @@ import pytest
 from edge_packages import info, package
 
 import edge.daemon
+from edge.control import Command, Control, Reply
 from edge.daemon import run_live, run_replay
+from edge.mat import LiveMat, Places
 from edge.messages import Line
 from edge.model import KeypointModel
-from edge.output import OutputClosed
+from edge.outputs.sink import Item, OutputClosed
+from edge.recorder import Recorder
 from edge.session import Instant, Session
-from edge.source import PortReader
+from edge.source import Mailbox, PortReader
 from firmware_bridge.decoder import Decoder
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from firmware_bridge.link import Link, LinkLost, ReopeningLink
 from firmware_bridge.recording import RecordingWriter
-from firmware_bridge.virtual_mat import open_port
+from firmware_bridge.scans import Scan
+from firmware_bridge.virtual_mat import VirtualLink, VirtualMat, open_port
 from train.pmd import read_pmd
 
 START_US = 1_700_000_000_000_000
@@ -54,7 +60,8 @@ def never() -> bool:
 def replay(path: Path, model: KeypointModel, **settings: float | bool) -> list[Line]:
     decoder = Decoder()
     lines: list[Line] = []
-    run_replay(path, decoder, Session(model, "bed", decoder.counts), lines.append, never, **settings)  # type: ignore[arg-type]
+    session = Session(model, "bed", decoder.counts)
+    run_replay(path, decoder, session, lambda item: lines.append(item.line), never, **settings)  # type: ignore[arg-type]
     return lines
 
 
@@ -82,7 +89,7 @@ def test_silence_in_a_recording_is_told_as_it_was_live(recording: Path, model: K
     assert said[0] == "hello"
     assert said[-1] == "end"
     assert said.count("stale") == said.count("fresh") == 1
-    assert said.index("stale") - said.index("pose") == 8
+    assert said[: said.index("stale")].count("pose") == 8
 
 
 def test_a_replay_ends_after_its_duration_of_recorded_time(recording: Path, model: KeypointModel) -> None:
@@ -123,7 +130,9 @@ def test_a_replay_stops_when_asked_to(recording: Path, model: KeypointModel) -> 
     decoder = Decoder()
     lines: list[Line] = []
     session = Session(model, "bed", decoder.counts)
-    run_replay(recording, decoder, session, lines.append, lambda: types(lines).count("pose") >= 3)
+    run_replay(
+        recording, decoder, session, lambda item: lines.append(item.line), lambda: types(lines).count("pose") >= 3
+    )
     assert types(lines).count("pose") == 3
     assert lines[-1].type == "end"
 
@@ -140,15 +149,52 @@ def test_a_replay_of_a_mat_that_does_not_fit_fails_only_under_quit(model: Keypoi
 
 
 class Live:
-    """A live run on `open_link` whose lines are kept, until `stopping` says so."""
+    """A live run whose lines are kept: one mat for each link, named bed, bed2 ..."""
 
-    def __init__(self, model: KeypointModel, open_link: Callable[[], Link], **reader_settings: float) -> None:
+    def __init__(
+        self,
+        model: KeypointModel,
+        *open_links: Callable[[], Link],
+        folder: Path = Path("/nowhere"),
+        recordings: Path | None = None,
+        **reader_settings: float,
+    ) -> None:
         self.lines: list[Line] = []
-        self.reader = PortReader(ReopeningLink(open_link), **reader_settings)  # type: ignore[arg-type]
-        self.session = Session(model, "bed", self.reader.counts)
+        self.changed = threading.Condition()
+        self.mats = []
+        for n, open_link in enumerate(open_links, 1):
+            name = "bed" if n == 1 else f"bed{n}"
+            mailbox = Mailbox(self.changed)
+            recorder = Recorder(name, notify=mailbox.put)
+            reader = PortReader(ReopeningLink(open_link), recorder, mailbox, **reader_settings)  # type: ignore[arg-type]
+            session = Session(model, name, reader.counts)
+            self.mats.append(LiveMat(reader, session, recorder, Places(folder, recordings)))
+        self.control = Control([mat.name for mat in self.mats], self.wake)
+        self.reader = self.mats[0].reader
 
-    def run(self, stopping: Callable[[], bool], quit_on_loss: bool = False) -> None:
-        run_live(self.reader, self.session, self.lines.append, stopping, quit_on_loss=quit_on_loss)
+    def wake(self) -> None:
+        with self.changed:
+            self.changed.notify()
+
+    def keep(self, item: Item) -> None:
+        self.lines.append(item.line)
+
+    def run(
+        self,
+        stopping: Callable[[], bool],
+        quit_on_loss: bool = False,
+        output: Callable[[Item], None] | None = None,
+        **settings: float,
+    ) -> None:
+        run_live(
+            self.mats,
+            output or self.keep,
+            stopping,
+            changed=self.changed,
+            control=self.control,
+            quit_on_loss=quit_on_loss,
+            **settings,
+        )
 
     def said(self, what: str) -> int:
         return types(self.lines).count(what)
@@ -168,12 +214,13 @@ def test_a_live_run_says_hello_poses_and_its_counts(model: KeypointModel) -> Non
 def test_a_slow_output_gets_the_newest_frames_and_the_rest_is_counted(model: KeypointModel) -> None:
     live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
 
-    def output(line: Line) -> None:
+    def output(item: Item) -> None:
+        line = item.line
         live.lines.append(line)
         while line.type == "pose" and live.said("pose") < 4 and live.reader.counts.received < 8 * live.said("pose"):
             pass
 
-    run_live(live.reader, live.session, output, lambda: live.said("pose") >= 4, quit_on_loss=False)
+    live.run(lambda: live.said("pose") >= 4, output=output)
     counts = live.lines[-1].model_dump()["counts"]
     assert counts["dropped"] >= 20
     assert counts["received"] == counts["poses"] + counts["dropped"]
@@ -248,16 +295,130 @@ def test_a_missing_port_is_waited_for_under_restart_and_fails_under_quit(model: 
 def test_an_output_that_closes_ends_the_run_and_its_thread(model: KeypointModel) -> None:
     live = Live(model, lambda: open_port("sim:?rate=50&scene=empty"))
 
-    def output(line: Line) -> None:
-        if line.type == "pose":
+    def output(item: Item) -> None:
+        if item.line.type == "pose":
             raise OutputClosed
 
     with pytest.raises(OutputClosed):
-        run_live(live.reader, live.session, output, never, quit_on_loss=False)
+        live.run(never, output=output)
     assert not live.reader._thread.is_alive()
 
 
 def test_a_run_of_no_duration_is_the_end_line_alone(model: KeypointModel) -> None:
     live = Live(model, missing)
-    run_live(live.reader, live.session, live.lines.append, never, quit_on_loss=False, duration_s=0)
+    live.run(never, duration_s=0)
     assert [json.loads(line.json_line())["type"] for line in live.lines] == ["end"]
+
+
+def empty_mat(seed: int = 7) -> Callable[[], Link]:
+    return lambda: open_port(f"sim:?rate=50&scene=empty&seed={seed}")
+
+
+def test_several_mats_in_one_run_each_have_their_own_lines(model: KeypointModel) -> None:
+    live = Live(model, empty_mat(7), empty_mat(8))
+    live.run(
+        lambda: all(sum(line.type == "pose" and line.mat == mat.name for line in live.lines) > 5 for mat in live.mats)
+    )
+    for mat in live.mats:
+        own = [line for line in live.lines if line.mat == mat.name]
+        assert (own[0].type, own[-1].type) == ("hello", "end")
+        counts = own[-1].model_dump()["counts"]
+        assert counts["received"] == counts["poses"] + counts["dropped"]
+
+
+def test_a_mat_without_port_does_not_keep_the_other_from_its_poses(model: KeypointModel) -> None:
+    live = Live(model, missing, empty_mat())
+    live.run(lambda: live.said("pose") >= 5)
+    assert {line.mat for line in live.lines if line.type == "pose"} == {"bed2"}
+
+
+class Asked:
+    """Asks once there are poses, and goes on until the answer has come and `after` more poses."""
+
+    def __init__(self, live: Live, command: Command) -> None:
+        self.live, self.command = live, command
+        self.reply: Reply | None = None
+        self._answer = None
+
+    def __call__(self) -> bool:
+        if self._answer is None and self.live.said("pose") >= 5:
+            self._answer = self.live.control.ask(self.command)
+        if self._answer is not None and self._answer.done() and self.reply is None:
+            self.reply = self._answer.result()
+            self.poses = self.live.said("pose")
+        return self.reply is not None and self.live.said("pose") > self.poses + 5
+
+
+def test_a_tare_is_answered_told_of_and_kept(model: KeypointModel, tmp_path: Path) -> None:
+    live = Live(model, empty_mat(), folder=tmp_path)
+    asked = Asked(live, Command("bed", "tare"))
+    live.run(asked)
+    assert asked.reply is not None
+    assert asked.reply.ok, asked.reply
+    assert live.said("tared") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bed.calibration.json"]
+    after = [line.model_dump() for line in live.lines if line.type == "pose"][-3:]
+    before = [line.model_dump() for line in live.lines if line.type == "pose"][:3]
+    assert max(pose["peak_pressure"] for pose in after) < min(pose["peak_pressure"] for pose in before)
+
+
+def test_an_occupied_mat_is_not_tared_unless_forced(model: KeypointModel, pmd: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(3)
+
+    def lying() -> Link:
+        scans = (Scan((body + noise.integers(0, 8, body.shape)).astype(np.uint16)) for _ in itertools.count())
+        return VirtualLink(VirtualMat(info(), scans, rate_mhz=50_000))
+
+    body = read_pmd(pmd, [5]).medians().pressure[0]
+    asked = Asked(live := Live(model, lying, folder=tmp_path), Command("bed", "tare"))
+    live.run(asked)
+    assert asked.reply is not None
+    assert not asked.reply.ok
+    assert "somebody lies on the mat" in asked.reply.text
+    assert list(tmp_path.iterdir()) == []
+    forced = Asked(live := Live(model, lying, folder=tmp_path), Command("bed", "tare", force=True))
+    live.run(forced)
+    assert forced.reply is not None
+    assert forced.reply.ok, forced.reply
+
+
+def test_recording_begins_and_ends_when_asked_to(model: KeypointModel, tmp_path: Path) -> None:
+    live = Live(model, empty_mat(), recordings=tmp_path / "recordings")
+    started = Asked(live, Command("bed", "record"))
+    stopped = Asked(live, Command("bed", "stop_recording"))
+    live.run(lambda: started() and live.said("recording_started") == 1 and stopped())
+    assert (started.reply, stopped.reply) == (
+        Reply(True, f"recording to {tmp_path / 'recordings'}"),
+        Reply(True, "recording has stopped"),
+    )
+    assert live.said("recording_stopped") == 1
+    (path,) = (tmp_path / "recordings").iterdir()
+    assert types(replay(path, model)).count("pose") >= 5
+
+
+def test_recording_without_a_folder_for_it_is_refused(model: KeypointModel) -> None:
+    asked = Asked(live := Live(model, empty_mat()), Command("bed", "record"))
+    live.run(asked)
+    assert asked.reply is not None
+    assert "no folder for recordings" in asked.reply.text
+
+
+@pytest.mark.parametrize("orientation", ["90", "sideways"])
+def test_a_mat_is_turned_when_asked_to(model: KeypointModel, orientation: str) -> None:
+    asked = Asked(live := Live(model, empty_mat()), Command("bed", "turn", orientation=orientation))
+    live.run(asked)
+    assert asked.reply is not None
+    grids = [line.model_dump()["grid"]["rows"] for line in live.lines if line.type == "hello"]
+    assert (asked.reply.ok, grids) == ((True, [64, 32]) if orientation == "90" else (False, [64]))
+
+
+def test_a_request_about_a_mat_that_is_not_there_is_refused(model: KeypointModel) -> None:
+    reply = Live(model, empty_mat()).control.ask(Command("sofa", "tare")).result(0)
+    assert reply == Reply(False, "no mat sofa: this daemon has bed")
+
+
+def test_requests_that_wait_when_the_run_ends_are_answered(model: KeypointModel) -> None:
+    live = Live(model, missing)
+    answer = live.control.ask(Command("bed", "tare"))
+    live.run(never, duration_s=0)
+    assert answer.result(0) == Reply(False, "no frames come from this mat: nothing to tare")

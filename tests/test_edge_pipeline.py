@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from edge_packages import GRID, frame, info, label_free_package, package
 
-from edge.keypoints import Keypoints
 from edge.model import KeypointModel
 from edge.pipeline import Pipeline
 from edge.preprocess import Preprocessor
@@ -137,10 +136,10 @@ def test_a_model_that_fails_later_leaves_the_pressure_and_says_why(
 ) -> None:
     pipeline = Pipeline(model, info())
 
-    def fail(model_input: np.ndarray) -> dict[str, Keypoints]:
+    def fail(model_input: np.ndarray) -> list[np.ndarray]:
         raise RuntimeError("XNNPACK is out of memory")
 
-    monkeypatch.setattr(model, "predict", fail)
+    monkeypatch.setattr(model, "logits", fail)
     result = pipeline.step(frame(maps[0]))
     assert result.occupied
     assert result.contact_area_cm2 > 0

@@ -1,16 +1,19 @@
 """Which lines tell of what a mat does: the session has no clock, so every moment is chosen here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from edge_packages import frame, info, package
 
-from edge.keypoints import Keypoints
-from edge.messages import Line
+from edge.latency import STAGES, Stopwatch
 from edge.model import KeypointModel
-from edge.session import Instant, Session, with_latency
+from edge.outputs.sink import Item
+from edge.session import Instant, Session
+from edge.smoothing import Smoothing
 from firmware_bridge.decoder import StreamCounts
 from firmware_bridge.errors import Exit
 from firmware_bridge.geometry import Grid, Orientation
@@ -40,21 +43,25 @@ def at(seconds: float) -> Instant:
     return Instant(1_700_000_000 + seconds, seconds)
 
 
-def said(lines: Iterator[Line]) -> list[str]:
+def said(items: Iterable[Item]) -> list[str]:
     """Type of each line, or what happened."""
-    return [getattr(line, "event", line.type) for line in lines]
+    return [getattr(item.line, "event", item.line.type) for item in items]
+
+
+def dumped(item: Item) -> dict[str, Any]:
+    return item.line.model_dump()
 
 
 def test_hello_comes_first_then_health_then_poses(session: Session, counts: np.ndarray) -> None:
     assert said(session.link(LinkUp(0.0), at(0))) == []
-    assert said(session.info(MAT, at(0))) == ["hello", "health"]
+    assert said(session.meet(MAT, at(0))) == ["hello", "health"]
     assert said(session.frame(frame(counts), MAT, at(1))) == ["pose"]
-    assert session.end(at(2)).type == "end"
+    assert session.end(at(2)).line.type == "end"
 
 
 def test_a_frame_whose_info_was_not_announced_is_preceded_by_hello(session: Session, counts: np.ndarray) -> None:
     assert said(session.frame(frame(counts), MAT, at(0))) == ["hello", "health", "pose"]
-    assert said(session.info(MAT, at(0))) == []
+    assert said(session.meet(MAT, at(0))) == []
 
 
 def test_nothing_is_said_before_the_mat_is_known_but_all_is_counted(session: Session) -> None:
@@ -62,7 +69,7 @@ def test_nothing_is_said_before_the_mat_is_known_but_all_is_counted(session: Ses
     for change in (missing, LinkUp(1.0), LOST):
         assert said(session.link(change, at(0))) == []
     assert said(session.tick(at(60))) == []
-    assert session.end(at(60)).model_dump()["counts"]["port_losses"] == 1
+    assert dumped(session.end(at(60)))["counts"]["port_losses"] == 1
 
 
 def test_losses_of_the_port_and_reboots_are_events(session: Session, counts: np.ndarray) -> None:
@@ -72,21 +79,21 @@ def test_losses_of_the_port_and_reboots_are_events(session: Session, counts: np.
     assert said(session.link(LinkUp(1.0), at(2))) == ["port_open"]
     again = info(boot_id=8)
     lines = list(session.frame(frame(counts), again, at(2.5)))
-    assert said(iter(lines)) == ["reboot", "pose"]
-    assert lines[-1].model_dump()["boot_id"] == 8
+    assert said(lines) == ["reboot", "pose"]
+    assert dumped(lines[-1])["boot_id"] == 8
 
 
 def test_another_mat_on_the_port_says_hello_again(session: Session, counts: np.ndarray) -> None:
-    list(session.info(MAT, at(0)))
+    list(session.meet(MAT, at(0)))
     turned = info(orientation=Orientation(3), boot_id=8)
     device = np.ascontiguousarray(Orientation(3).from_canonical(counts))
-    assert said(session.frame(frame(device), turned, at(1))) == ["reboot", "hello", "pose"]
+    assert said(session.frame(frame(device), turned, at(1))) == ["reboot", "mat_changed", "hello", "pose"]
 
 
 def test_info_that_repeats_itself_or_changes_the_rate_says_nothing(session: Session) -> None:
-    list(session.info(MAT, at(0)))
-    assert said(session.info(info(), at(1))) == []
-    assert said(session.info(info(frame_rate_mhz=20_000), at(1))) == []
+    list(session.meet(MAT, at(0)))
+    assert said(session.meet(info(), at(1))) == []
+    assert said(session.meet(info(frame_rate_mhz=20_000), at(1))) == []
 
 
 @pytest.mark.parametrize(("rate_mhz", "limit_s"), [(10_000, 3.0), (1000, 5.0), (500, 10.0), (None, 3.0)])
@@ -97,16 +104,16 @@ def test_a_mat_is_stale_after_three_seconds_or_five_frames(
     list(session.frame(frame(counts), mat, at(0)))
     assert said(session.tick(at(limit_s - 0.01))) == []
     lines = list(session.tick(at(limit_s + 0.01)))
-    assert said(iter(lines)) == ["stale", "health"]
-    assert lines[-1].model_dump()["status"] == "stale"
+    assert said(lines) == ["stale", "health"]
+    assert dumped(lines[-1])["status"] == "stale"
     assert said(session.tick(at(limit_s + 0.02))) == []
     lines = list(session.frame(frame(counts, 1), mat, at(limit_s + 1)))
-    assert said(iter(lines)) == ["fresh", "health", "pose"]
-    assert lines[1].model_dump()["status"] == "ok"
+    assert said(lines) == ["fresh", "health", "pose"]
+    assert dumped(lines[1])["status"] == "ok"
 
 
 def test_a_mat_that_never_sends_a_frame_is_stale(session: Session) -> None:
-    list(session.info(MAT, at(0)))
+    list(session.meet(MAT, at(0)))
     assert said(session.tick(at(5.1))) == ["stale", "health"]
 
 
@@ -124,41 +131,43 @@ def test_setting_the_clock_back_makes_nothing_stale(session: Session, counts: np
     assert said(session.tick(Instant(1_700_000_000 + 3600, 2.0))) == []
 
 
-def test_health_comes_every_ten_seconds(session: Session, counts: np.ndarray) -> None:
+def test_health_comes_every_ten_seconds_and_when_somebody_turns_out_to_be_in_bed(
+    session: Session, counts: np.ndarray
+) -> None:
     said_at = []
     for second in range(35):
         lines = said(session.frame(frame(counts, second), MAT, at(second))) + said(session.tick(at(second)))
         said_at += [second] * lines.count("health")
-    assert said_at == [0, 10, 20, 30]
+    assert said_at == [0, 3, 13, 23, 33]
 
 
 def test_a_mat_that_does_not_fit_is_pressure_only_with_the_reason(session: Session) -> None:
     small = info(Grid(16, 16, 2.54, 2.54))
-    lines = list(session.info(small, at(0)))
-    assert said(iter(lines)) == ["hello", "health"]
-    health = lines[1].model_dump()
+    lines = list(session.meet(small, at(0)))
+    assert said(lines) == ["hello", "health"]
+    health = dumped(lines[1])
     assert health["status"] == "pressure_only"
     assert "41 x 41 cm" in health["reason"]
     lines = list(session.frame(frame(np.zeros((16, 16))), small, at(1)))
-    assert said(iter(lines)) == ["pose"]
+    assert said(lines) == ["pose"]
 
 
 def test_failing_inference_is_told_once_and_its_end_too(
     session: Session, model: KeypointModel, counts: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(model_input: np.ndarray) -> dict[str, Keypoints]:
+    def fail(model_input: np.ndarray) -> list[np.ndarray]:
         raise RuntimeError("no memory")
 
     list(session.frame(frame(counts), MAT, at(0)))
     with monkeypatch.context() as patch:
-        patch.setattr(model, "predict", fail)
+        patch.setattr(model, "logits", fail)
         assert said(session.frame(frame(counts, 1), MAT, at(1))) == ["pose", "health"]
         assert session.problem == "inference failed: no memory"
         assert said(session.frame(frame(counts, 2), MAT, at(2))) == ["pose"]
         assert said(session.frame(frame(counts * 0, 3), MAT, at(3))) == ["pose"]
     lines = list(session.frame(frame(counts, 4), MAT, at(4)))
-    assert said(iter(lines)) == ["pose", "health"]
-    assert lines[1].model_dump()["status"] == "ok"
+    assert said(lines) == ["pose", "health"]
+    assert dumped(lines[1])["status"] == "ok"
 
 
 def test_the_end_holds_the_counts(model: KeypointModel, counts: np.ndarray) -> None:
@@ -167,12 +176,38 @@ def test_the_end_holds_the_counts(model: KeypointModel, counts: np.ndarray) -> N
     for seq in range(2):
         list(session.frame(frame(counts, seq), MAT, at(seq)))
     session.dropped = 1
-    end = session.end(at(9)).model_dump()
+    end = dumped(session.end(at(9)))
     assert (end["seq"], end["mat"], end["ts"]) == (1, "bed", 1_700_000_009)
     numbers = {key: end["counts"][key] for key in ("received", "lost", "poses", "dropped")}
     assert numbers == {"received": 3, "lost": 2, "poses": 2, "dropped": 1}
 
 
-def test_only_poses_have_a_latency(session: Session, counts: np.ndarray) -> None:
-    lines = [with_latency(line, 4.25) for line in session.frame(frame(counts), MAT, at(0))]
-    assert [line.model_dump().get("latency_ms") for line in lines] == [None, None, 4.25]
+def test_a_live_pose_tells_how_long_each_stage_took(session: Session, counts: np.ndarray) -> None:
+    clock = iter(np.arange(101.0, 200.0))
+    *_, item = session.frame(frame(counts), MAT, at(0), Stopwatch(100.0, lambda: float(next(clock))))
+    assert item.picture is not None
+    assert item.picture.stages_ms == dict.fromkeys(STAGES, 1000.0)
+    assert dumped(item)["latency_ms"] == 1000.0 * len(STAGES)
+
+
+def test_a_replayed_pose_has_no_latency(session: Session, counts: np.ndarray) -> None:
+    *_, item = session.frame(frame(counts), MAT, at(0))
+    assert item.picture is not None
+    assert item.picture.stages_ms == {}
+    assert dumped(item)["latency_ms"] is None
+
+
+def test_a_pose_brings_the_pressure_map_and_the_joints_before_smoothing(
+    model: KeypointModel, counts: np.ndarray
+) -> None:
+    session = Session(model, "bed", StreamCounts(), smoothing=Smoothing())
+    for seq in range(5):
+        shown = np.roll(counts, seq, axis=0)
+        *_, item = session.frame(replace(frame(shown, seq), t_us=100_000 * seq), MAT, at(seq / 10))
+    assert item.picture is not None
+    np.testing.assert_array_equal(item.picture.pressure, shown)
+    assert item.picture.unit == "counts"
+    smooth = [[joint["x_cm"], joint["y_cm"]] for joint in dumped(item)["joints"].values()]
+    assert item.picture.raw_joints is not None
+    moved_cm = np.linalg.norm(item.picture.raw_joints[:, :2] - smooth, axis=1)
+    assert 0.1 < moved_cm.mean() < 10

@@ -2,11 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from test_train_crwt import GRID, data, small
 from torch import Tensor
 
+from train.config import LossWeights
 from train.crwt import QUANT_RATE, Crwt
 from train.encoder import Encoder, EncoderConfig
 from train.fake_quant import FakeQuant
@@ -85,3 +87,22 @@ def test_in_the_last_stage_statistics_stay_and_weights_go_on() -> None:
         assert torch.equal(running_mean, mean)
         assert not torch.equal(now, before)
         assert rate <= QUANT_RATE * run.config.learning_rate
+
+
+def test_the_gradient_knows_that_a_wider_range_rounds_coarser(encoder: Encoder) -> None:
+    """Two float copies differ by nothing; what int8 adds has a slope for the widest value alone."""
+    quantised = FakeQuant(encoder)
+    x = torch.tensor([0.3, 1.7, 2.9, 6.1], requires_grad=True)
+    quantised.ranges[0] = torch.tensor([0.0, 6.1])
+    rounded = quantised._quantised(0, x)
+    (rounded - x).square().sum().backward()
+    assert x.grad is not None
+    assert float(x.grad[-1]) > 0  # all errors shrink with it
+    assert x.grad[:-1].abs().max() == 0
+
+
+def test_stage_3_brings_the_points_of_int8_nearer_to_the_float_ones() -> None:
+    run = Crwt(small(steps_quant=60, learning_rate=0.02, weights=LossWeights(joints=0, rounding=8)), GRID)
+    rounding = [losses["rounding"] for losses in run.run(data()) if "rounding" in losses]
+    assert len(rounding) == 60
+    assert np.mean(rounding[-10:]) < 0.8 * np.mean(rounding[:10])

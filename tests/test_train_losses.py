@@ -1,5 +1,6 @@
 """Each loss term: where it is zero, and which way it grows."""
 
+import pytest
 import torch
 
 from train import losses
@@ -55,3 +56,9 @@ def test_a_doubtful_teacher_counts_less() -> None:
 
 def test_a_wide_heat_map_costs_more_than_a_narrow_one() -> None:
     assert losses.concentration(torch.tensor([[9.0, 16.0]])) == 3.5
+
+
+def test_rounding_is_the_mean_distance_in_cm() -> None:
+    exact = torch.zeros(1, 2, 2)
+    moved = torch.tensor([[[3.0, 4.0], [0.0, 0.0]]])
+    assert float(losses.rounding(moved, exact)) == pytest.approx(2.5, abs=1e-3)

@@ -74,7 +74,20 @@ def test_micro_batches_are_shared_equally() -> None:
 
 def test_train_run_goes_under_torchrun_and_one_process_writes(tmp_path: Path) -> None:
     command = ["--no-python", Path(sys.executable).with_name("train-run"), "--threads", 1, "--device", "cpu"]
-    command += ["--steps-mask", 1, "--steps-map", 2, "--batch", 4, "--simulated-people", 4, "--every", 1]
+    command += [
+        "--steps-mask",
+        1,
+        "--steps-map",
+        2,
+        "--steps-quant",
+        0,
+        "--batch",
+        4,
+        "--simulated-people",
+        4,
+        "--every",
+        1,
+    ]
     done = torchrun(*command, "--micro-batches", 2, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(f"wrote {tmp_path}") == 1

@@ -28,6 +28,7 @@ class LossWeights(Strict):
     separation: float = Field(0.05, ge=0, description="points that crowd")
     concentration: float = Field(0.05, ge=0, description="a cell of spread of the heat maps")
     joints: float = Field(1.0, ge=0, description="a taxel by which the joint output misses a label; 0: label-free")
+    rounding: float = Field(8.0, ge=0, description="stage 3: a cm by which int8 moves the points of an output")
     consistency: float = Field(0.0, ge=0, description="a taxel by which a joint without label misses the mean teacher")
 
 
@@ -55,7 +56,9 @@ class TrainConfig(Strict):
     micro_batches: int = Field(1, gt=0, description="equal parts of a batch, each with batch statistics of its own")
     steps_mask: int = Field(1000, ge=0, description="steps of stage 1, contact or not; 0: without CRWT")
     steps_map: int = Field(4000, gt=0, description="steps of stage 2, the map itself")
-    steps_quant: int = Field(0, ge=0, description="steps of a stage 3, in which the encoder computes as int8; 0: none")
+    steps_quant: int = Field(
+        1000, ge=0, description="steps of a stage 3, in which the encoder computes as int8 will; 0: none"
+    )
     frozen_steps: int = Field(150, ge=0, description="first steps of stage 2 during which the encoder rests")
     learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")

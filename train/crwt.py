@@ -27,7 +27,7 @@ from train.sampling import TrainingSet
 from train.teacher import Teacher
 
 GRADIENT_LIMIT: Final = 5.0
-QUANT_RATE: Final = 0.1
+QUANT_RATE: Final = 0.25
 """Share of the learning rate in stage 3."""
 
 
@@ -98,8 +98,9 @@ class Crwt:
             size = config.batch // config.micro_batches
             batch = data.batch(size, config.simulated_share, random, config.other_frame).to(self.compute.device)
             generator = torch.Generator(self.compute.device).manual_seed(int(random.integers(2**63)))
-            encoder = quantiser or self.net.encoder
-            terms = self.objective.terms(batch, encoder, self.in_mask_stage, resting, generator)
+            own = self.net.encoder
+            exact = own if quantiser else None
+            terms = self.objective.terms(batch, quantiser or own, self.in_mask_stage, resting, generator, exact)
             loss = torch.stack([getattr(config.weights, name) * term for name, term in terms.items()]).sum()
             (loss / config.micro_batches).backward()
             sums.append(torch.stack([loss, *terms.values()]).detach() / config.micro_batches)

@@ -15,6 +15,8 @@ from torch.func import functional_call
 
 from train.encoder import ConvNorm, HeatMaps
 
+STEPS: Final = 255
+SMALLEST_SCALE: Final = 1e-8
 NEW_SHARE: Final = 0.05
 """Of a step's smallest and largest values in the running ones."""
 
@@ -75,18 +77,30 @@ class FakeQuant:
         return self._quantised(number, output)
 
     def _quantised(self, number: int, x: Tensor) -> Tensor:
-        seen = torch.stack(x.detach().aminmax())
+        low, high = x.aminmax()
+        seen = torch.stack([low, high]).detach()
         self.sums[number] += seen
-        low, high = torch.where(self.ranges[number].isnan(), seen, self.ranges[number])
-        low, high = low.clamp_max(0), high.clamp_min(0)  # zero itself is always exact
-        scale = ((high - low) / 255).clamp_min(1e-8)
-        zero_point = (-low / scale).round().int()
-        return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, 255)
+        floor, ceiling = torch.where(self.ranges[number].isnan(), seen, self.ranges[number])
+        floor, ceiling = floor.clamp_max(0), ceiling.clamp_min(0)  # zero itself is always exact
+        scale = ((ceiling - floor) / STEPS).clamp_min(SMALLEST_SCALE)
+        zero_point = (-floor / scale).round().int()
+        rounded = torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, STEPS)
+        return _blaming(rounded, x, scale, (high.clamp_min(0) - low.clamp_max(0)) / STEPS)
 
 
 def _quantised_weight(weight: Tensor) -> Tensor:
     """(out, in, k, k), one scale for each of `out`."""
-    scale = (weight.detach().abs().amax((1, 2, 3)) / 127).clamp_min(1e-8)
-    return torch.fake_quantize_per_channel_affine(
-        weight, scale, torch.zeros_like(scale, dtype=torch.int32), 0, -127, 127
-    )
+    own = (weight.abs().amax((1, 2, 3)) / 127).clamp_min(SMALLEST_SCALE)
+    scale = own.detach()
+    zero = torch.zeros_like(scale, dtype=torch.int32)
+    rounded = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
+    return _blaming(rounded, weight, scale[:, None, None, None], own[:, None, None, None])
+
+
+def _blaming(rounded: Tensor, exact: Tensor, scale: Tensor, live_scale: Tensor) -> Tensor:
+    """`rounded`, whose gradient also knows that the error grows with the step, and the step with the widest values.
+
+    Without, a wide range costs a net nothing that it could learn from.
+    """
+    error_steps = ((rounded - exact) / scale).detach().clamp(-0.5, 0.5)  # what is clipped, no narrower range mends
+    return rounded + error_steps * (live_scale - live_scale.detach())

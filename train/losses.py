@@ -47,6 +47,11 @@ def equivariance(points_cm: Tensor, expected_cm: Tensor, inside: Tensor) -> Tens
     return (distance * inside).sum() / inside.sum().clamp_min(1)
 
 
+def rounding(points_cm: Tensor, exact_cm: Tensor) -> Tensor:
+    """Mean distance in cm between the points of an encoder that rounds and of one that does not: (B, K, 2) each."""
+    return (points_cm - exact_cm).square().sum(-1).add(1e-6).sqrt().mean()  # the root of 0 has no slope
+
+
 def separation(points_cm: Tensor, reach_cm: float = 6.0) -> Tensor:
     """How much the points crowd: mean over points of the summed nearness to all others, (B, K, 2)."""
     k = points_cm.shape[1]

@@ -33,10 +33,11 @@ class Objective:
         mask_stage: bool,
         encoder_rests: bool,
         random: torch.Generator,
+        exact: Callable[[Tensor], HeatMaps] | None = None,
     ) -> dict[str, Tensor]:
         """name -> mean over the batch; the names are those of train.config.LossWeights.
 
-        `encoder` is the net's own, or what computes like it.
+        `encoder` is the net's own, or what computes like it on int8's steps; its points are then held to `exact`'s.
         """
         inputs, joints = batch.inputs, batch.joints
         size = self.config.augmentation
@@ -53,6 +54,7 @@ class Objective:
         if encoder_rests:
             return terms
         terms |= self._point_terms(points, second, count)
+        joint_points = None
         if heat_maps.joints is not None:
             joint_points = soft_argmax(heat_maps.joints, views, heat_maps.features)
             truth = torch.cat([joints, second.joints_norm(joints)])
@@ -61,6 +63,8 @@ class Objective:
                 told = first.joints_norm(self.teacher.joints(inputs))
                 told = torch.cat([told, second.joints_norm(told)])
                 terms["consistency"] = self._consistency_term(joint_points, told, truth)
+        if exact:
+            terms["rounding"] = self._rounding_term(views, exact, points, joint_points)
         return terms
 
     def _on_pillows(self, inputs: Tensor, random: torch.Generator) -> Tensor:
@@ -93,6 +97,18 @@ class Objective:
             "separation": losses.separation(points.xy_norm[:count] * self._size_cm),
             "concentration": losses.concentration(points.variance_cells),
         }
+
+    def _rounding_term(
+        self, views: Tensor, exact: Callable[[Tensor], HeatMaps], points: Points, joint_points: Points | None
+    ) -> Tensor:
+        """Over both outputs: how far their points are from those without rounding, whose gradients count as well."""
+        heat_maps = self.compute.heat_maps(exact, views)
+        real = soft_argmax(heat_maps.keypoints, views, heat_maps.features)
+        term = losses.rounding(points.xy_norm * self._size_cm, real.xy_norm * self._size_cm)
+        if joint_points is not None and heat_maps.joints is not None:
+            real = soft_argmax(heat_maps.joints, views, heat_maps.features)
+            term = term + losses.rounding(joint_points.xy_norm * self._size_cm, real.xy_norm * self._size_cm)
+        return term
 
     def _joint_term(self, points: Points, truth: Tensor) -> Tensor:
         """Only joints that were seen (visibility >= 1) and lie on the map."""

@@ -184,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, meaning in {
         "steps_mask": "steps of stage 1, contact or not",
         "steps_map": "steps of stage 2, the map itself",
+        "steps_quant": "steps of stage 3, as int8 will compute; 0 for none",
         "batch": "maps in a step",
         "micro_batches": "equal parts of a batch, which the processes of torchrun share",
         "simulated_people": "simulated people to train on; 0 for none",

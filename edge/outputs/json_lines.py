@@ -1,20 +1,10 @@
-"""Where lines go: stdout as JSON lines."""
+"""`json:-`: every line on stdout as JSON."""
 
 import os
 import sys
-from typing import Protocol, TextIO
+from typing import TextIO
 
-from edge.messages import Line
-
-
-class Output(Protocol):
-    """Takes one line after the other."""
-
-    def __call__(self, line: Line) -> None: ...
-
-
-class OutputClosed(Exception):
-    """Nobody reads any more: the clean end of a run."""
+from edge.outputs.sink import Item, OutputClosed
 
 
 class JsonLines:
@@ -23,15 +13,20 @@ class JsonLines:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
 
-    def __call__(self, line: Line) -> None:
+    def open(self) -> None:
         if self._stream is None:  # so Python calls a stdout that was closed before the start
             raise OutputClosed
+
+    def write(self, item: Item) -> None:
         try:
-            self._stream.write(line.json_line())
+            self._stream.write(item.line.json_line())
             self._stream.flush()
         except BrokenPipeError:
             self._silence()
             raise OutputClosed from None
+
+    def close(self) -> None:
+        """Stays open: it is the process's."""
 
     def _silence(self) -> None:
         """The interpreter flushes stdout once more at its end, and would complain."""

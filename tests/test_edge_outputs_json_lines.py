@@ -6,7 +6,8 @@ import os
 import pytest
 
 from edge.messages import EventLine
-from edge.output import JsonLines, OutputClosed
+from edge.outputs.json_lines import JsonLines
+from edge.outputs.sink import Item, OutputClosed
 
 LINE = EventLine(ts=1.0, seq=None, mat="bed", event="fresh", detail="frames come again")
 
@@ -15,7 +16,7 @@ def test_a_line_is_out_at_once() -> None:
     read, write = os.pipe()
     with open(write, "w") as stream, open(read) as reader:
         output = JsonLines(stream)
-        output(LINE)
+        output.write(Item(LINE))
         assert reader.readline() == LINE.json_line()
 
 
@@ -25,17 +26,17 @@ def test_a_reader_that_has_gone_is_told_of_and_nothing_is_left_to_flush() -> Non
         output = JsonLines(stream)
         os.close(read)
         with pytest.raises(OutputClosed):
-            output(LINE)
+            output.write(Item(LINE))
         stream.write("what the interpreter still holds")
 
 
 def test_a_stdout_that_was_closed_before_the_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
     with pytest.raises(OutputClosed):
-        JsonLines()(LINE)
+        JsonLines().open()
 
 
 def test_text_beyond_ascii_is_written_as_it_is() -> None:
     stream = io.StringIO()
-    JsonLines(stream)(LINE.model_copy(update={"mat": "Bett für Zoë"}))
+    JsonLines(stream).write(Item(LINE.model_copy(update={"mat": "Bett für Zoë"})))
     assert "Bett für Zoë" in stream.getvalue()

@@ -1,0 +1,1 @@
+"""Where lines go: one module for each kind of output, each behind a queue of its own."""

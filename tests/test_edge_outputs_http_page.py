@@ -1,0 +1,564 @@
+"""The page in a real Chromium: what counts are the canvas' pixels, the words, and what reaches the daemon's Control."""
+
+import importlib
+import io
+import os
+import threading
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import chromium, missing
+from live_items import GRID, Live, LiveMat
+from PIL import Image
+
+from edge.control import Reply
+from edge.messages import Pose
+from edge.outputs.http.access import HttpSettings
+from edge.outputs.sink import Item
+from firmware_bridge.geometry import ORIENTATIONS
+from firmware_bridge.skeleton import JOINTS
+
+if (reason := missing()) and not os.environ.get("CI"):
+    pytest.skip(reason, allow_module_level=True)
+playwright = importlib.import_module("playwright.sync_api")
+Browser, Page, expect = playwright.Browser, playwright.Page, playwright.expect
+
+TOKEN = "correct-horse-battery-staple"
+LEFT_ON_RIGHT = {"r_": "--right", "l_": "--left"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def mat() -> LiveMat:
+    return LiveMat()
+
+
+@pytest.fixture
+def live(mat: LiveMat) -> Iterator[Live]:
+    with Live() as live:
+        live.show([*mat.meet(), *mat.lying()])
+        yield live
+
+
+@pytest.fixture
+def new_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
+    """Pages of a new browser profile each; whatever goes wrong in their scripts fails the test."""
+    contexts, wrong = [], list[str]()
+
+    def make(**how: Any) -> "Page":
+        context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | how))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def page(new_page: "Callable[..., Page]", live: Live, mat: LiveMat) -> "Page":
+    """Looks at somebody in bed, without easing; the first-run check is done."""
+    return looking(new_page(reduced_motion="reduce"), live)
+
+
+def looking(page: "Page", live: Live) -> "Page":
+    page.goto(live.sink.url)
+    page.locator("#upright-yes").click()
+    is_live(page)
+    return page
+
+
+def pose_of(mat: LiveMat) -> Item:
+    return next(item for item in mat.poses() if isinstance(item.line, Pose) and item.line.joints)
+
+
+def is_live(page: "Page") -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+
+
+def reach(page: "Page", live: Live, item: Item) -> None:
+    """Shows a pose, and waits until it is in the page's history."""
+    before = page.locator("#scrub").get_attribute("max")
+    live.show([item])
+    expect(page.locator("#scrub")).not_to_have_attribute("max", before or "")
+
+
+def drawn(page: "Page") -> np.ndarray:
+    """(height, width, 3) pixels of the canvas, once what was asked for is drawn (easing aside)."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    url = page.evaluate("() => document.getElementById('map').toDataURL()")
+    picture = Image.open(io.BytesIO(b64decode(url.partition(",")[2])))
+    return np.asarray(picture.convert("RGB")).astype(float)
+
+
+def at(pixels: np.ndarray, xy_cm: np.ndarray) -> np.ndarray:
+    """(N, 3) colours at (N, 2) places on the mat."""
+    height, width, _ = pixels.shape
+    place = (xy_cm / [GRID.width_cm, GRID.height_cm] * [width, height]).astype(int)
+    return pixels[np.clip(place[:, 1], 0, height - 1), np.clip(place[:, 0], 0, width - 1)]
+
+
+def colour(page: "Page", name: str) -> np.ndarray:
+    text = page.evaluate("(name) => getComputedStyle(document.getElementById('map')).getPropertyValue(name)", name)
+    return np.array([float(c) for c in text.removeprefix("rgb(").removesuffix(")").split(",")])
+
+
+def joints_are_drawn_at(page: "Page", joints: np.ndarray) -> None:
+    """Each in its side's colour (blended with what is below by its confidence), and nowhere else."""
+    with_skeleton = drawn(page)
+    page.keyboard.press("s")
+    without = drawn(page)
+    page.keyboard.press("s")
+    inside = (joints[:, :2] > 1).all(1) & (joints[:, :2] < [GRID.width_cm - 1, GRID.height_cm - 1]).all(1)
+    assert inside.sum() >= 10
+    for name, (x_cm, y_cm, confidence) in zip(np.array(JOINTS)[inside], joints[inside], strict=True):
+        apart = np.hypot(*(joints[:, :2] - [x_cm, y_cm]).T)
+        if np.sort(apart)[1] < 4:  # covered by another
+            continue
+        place = np.array([[x_cm, y_cm]])
+        alpha = 0.4 + 0.6 * confidence
+        side = colour(page, LEFT_ON_RIGHT.get(name[:2], "--middle"))
+        shown, below = at(with_skeleton, place)[0], at(without, place)[0]
+        beneath = (below, side, colour(page, "--halo"), colour(page, "--middle"))
+        off = min(np.abs(shown - (alpha * side + (1 - alpha) * under)).max() for under in beneath)
+        assert off < 40, (name, shown, side)
+        assert np.abs(shown - below).max() > 40, name
+    ys, xs = np.nonzero((with_skeleton != without).any(2))
+    height, width, _ = without.shape
+    far = np.array([xs, ys]).T / [width, height] * [GRID.width_cm, GRID.height_cm]
+    low, high = joints[:, :2].min(0) - 5, joints[:, :2].max(0) + 5
+    assert (far >= low).all()
+    assert (far <= high).all()
+
+
+def test_frames_arrive_with_their_figures(page: "Page", live: Live, mat: LiveMat) -> None:
+    item = pose_of(mat)
+    live.show([item])
+    line = item.line
+    assert isinstance(line, Pose)
+    assert line.cop_cm
+    expect(page.locator("#centre")).to_have_text(f"{line.cop_cm[0]:.0f}, {line.cop_cm[1]:.0f} cm")
+    expect(page.locator("#posture")).to_have_text(line.posture or "somebody")
+    expect(page.locator("#connection span")).to_have_text("live")
+    expect(page.locator("#latency tbody tr").last).to_contain_text("whole")
+    assert "inference" in page.locator("#latency tbody").inner_text()
+
+
+def test_the_map_has_its_true_shape_and_shows_pressure_where_it_is(page: "Page", live: Live, mat: LiveMat) -> None:
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    assert box["height"] / box["width"] == pytest.approx(2, rel=0.01)
+    page.locator("#smooth").click()
+    page.locator("#skeleton").click()
+    item = pose_of(mat)
+    reach(page, live, item)
+    assert item.picture
+    x_cm, y_cm = np.meshgrid((np.arange(32) + 0.5) * 2.54, (np.arange(64) + 0.5) * 2.54)
+    colours = at(drawn(page), np.column_stack([x_cm.ravel(), y_cm.ravel()]))
+    by_pressure = colours[np.argsort(item.picture.pressure, axis=None, kind="stable")].sum(1)
+    full = page.locator("#full").inner_text()
+    assert full.endswith("counts")
+    assert (np.diff(by_pressure) <= 0).all()  # the light scheme: the heavier, the darker
+    assert by_pressure[0] > 700 > 150 > by_pressure[-1]
+
+
+def test_the_skeleton_is_drawn_at_the_right_taxels(page: "Page", live: Live, mat: LiveMat) -> None:
+    """Raw and smooth, against edge's own pipeline, not against what the page was told."""
+    item = pose_of(mat)
+    reach(page, live, item)
+    assert isinstance(item.line, Pose)
+    assert item.line.joints
+    assert item.picture
+    assert item.picture.raw_joints is not None
+    smooth = np.array([[joint.x_cm, joint.y_cm, joint.confidence] for joint in item.line.joints.values()])
+    assert np.abs(smooth - item.picture.raw_joints).max() > 0.05
+    joints_are_drawn_at(page, smooth)
+    page.keyboard.press("r")
+    joints_are_drawn_at(page, item.picture.raw_joints)
+
+
+def test_raw_shows_taxels_as_squares_and_smooth_does_not(page: "Page") -> None:
+    page.locator("#skeleton").click()
+    smooth = drawn(page)
+    page.locator("#smooth").click()
+    raw = drawn(page)
+    assert len(np.unique(raw.reshape(-1, 3), axis=0)) < len(np.unique(smooth.reshape(-1, 3), axis=0))
+    steps_x = (raw[:, 1:] != raw[:, :-1]).any(2).any(0).sum()
+    assert steps_x <= 2 * 31
+
+
+def test_tare_reaches_the_daemon_and_a_refusal_may_be_overruled(page: "Page", live: Live) -> None:
+    page.locator("#tare").click()
+    assert live.answered(Reply(False, "somebody lies there")).force is False
+    expect(page.locator("#reply")).to_have_text("somebody lies there")
+    page.locator("#force").click()
+    command = live.answered(Reply(True, "the mat is tared"))
+    assert (command.mat, command.action, command.force) == ("bed", "tare", True)
+    expect(page.locator("#reply")).to_have_text("the mat is tared")
+    expect(page.locator("#force")).to_be_hidden()
+
+
+def test_record_starts_and_stops(page: "Page", live: Live, mat: LiveMat) -> None:
+    page.locator("#record").click()
+    assert live.answered(Reply(True, "recording to night.matlog")).action == "record"
+    expect(page.locator("#reply")).to_have_text("recording to night.matlog")
+    mat.session.recording = True
+    live.show(mat.stale())
+    expect(page.locator("#record")).to_have_text("Stop recording")
+    page.locator("#record").click()
+    assert live.answered(Reply(True, "stopped")).action == "stop_recording"
+
+
+def test_the_first_run_asks_whether_this_is_the_head_and_turns_the_mat(
+    new_page: "Callable[..., Page]", live: Live, mat: LiveMat
+) -> None:
+    page = new_page()
+    page.goto(live.sink.url)
+    live.show([with_orientation(mat.turn("0")[0], "0"), pose_of(mat)])
+    expect(page.locator("#upright")).to_be_visible()
+    page.locator("[data-turn='90']").click()
+    assert live.answered(Reply(True, "turned")).orientation == "90"
+    live.show([with_orientation(mat.turn("90")[0], "90"), *mat.frame()])
+    page.wait_for_function("() => { const map = document.getElementById('map'); return map.width > map.height }")
+    page.locator("[data-turn='mirror']").click()
+    assert live.answered(Reply(True, "turned")).orientation == "mirrored-270"
+    page.locator("#upright-yes").click()
+    expect(page.locator("#upright")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#about")).not_to_be_empty()
+    expect(page.locator("#upright")).to_be_hidden()
+    page.locator("#turn").click()
+    expect(page.locator("#upright")).to_be_visible()
+
+
+def with_orientation(item: Item, orientation: str) -> Item:
+    """As the daemon's hello tells it."""
+    hello = type("HelloUpright", (type(item.line),), {"__annotations__": {"orientation": str}})
+    return Item(hello.model_validate(item.line.model_dump() | {"orientation": orientation}))
+
+
+def test_turns_and_mirrors_add_up_as_firmware_bridge_defines_them(page: "Page") -> None:
+    frame = np.arange(6).reshape(2, 3)
+    asked = page.evaluate(
+        "async (names) => { const { turned } = await import('/orientation.js');"
+        " return names.map((n) => ['90', '180', '270', 'mirror'].map((how) => turned(n, how))) }",
+        list(ORIENTATIONS),
+    )
+    for orientation, answers in zip(ORIENTATIONS.values(), asked, strict=True):
+        seen = orientation.to_canonical(frame)
+        wanted = [np.rot90(seen), np.rot90(seen, 2), np.rot90(seen, 3), seen[:, ::-1]]
+        for answer, picture in zip(answers, wanted, strict=True):
+            np.testing.assert_array_equal(ORIENTATIONS[answer].to_canonical(frame), picture)
+
+
+def test_looking_back_by_keyboard_shows_that_it_is_not_live(page: "Page", live: Live, mat: LiveMat) -> None:
+    for _ in range(12):
+        reach(page, live, pose_of(mat))
+    page.keyboard.press("Space")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "past")
+    newest = drawn(page)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(page.locator("#notice")).to_contain_text("looking back: ")
+    past = page.locator("#scrub").get_attribute("aria-valuetext")
+    assert past is not None
+    assert float(past.removesuffix(" s ago")) >= 0.5
+    before = drawn(page)
+    assert (before != newest).any()
+    reach(page, live, pose_of(mat))
+    assert (drawn(page) == before).all()  # new frames do not move it
+    page.keyboard.press("l")
+    is_live(page)
+    expect(page.locator("#notice")).to_be_hidden()
+    assert (drawn(page) != before).any()
+
+
+def test_the_history_is_bounded(page: "Page") -> None:
+    kept = page.evaluate(
+        "async () => { const { History } = await import('/history.js'); const history = new History(2);"
+        " for (let ts = 0; ts < 10000; ts++) { history.push({ pose: { ts } }); if (ts === 10) history.look(0); }"
+        " return [history.length, history.newest.pose.ts, history.frame.pose.ts, history.behind] }"
+    )
+    assert kept == [1500, 9999, 8500, 1499]
+
+
+def test_stale_frames_are_shown_as_such(page: "Page", live: Live, mat: LiveMat) -> None:
+    live.show(mat.stale())
+    expect(page.locator("#connection")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#notice")).to_have_text("no fresh frames")
+    expect(page.locator("#events li").first).to_contain_text("stale")
+    live.show(mat.frame())
+    is_live(page)
+
+
+def test_the_page_reconnects_after_a_restart_of_the_daemon(page: "Page", live: Live, mat: LiveMat) -> None:
+    live.sink.close()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
+    expect(page.locator("#notice")).to_contain_text("trying again")
+    again = LiveMat()
+    with Live(settings=HttpSettings(port=live.sink.port)) as restarted:
+        restarted.show([*again.meet(), *again.lying()])
+        expect(page.locator("#notice")).to_be_hidden(timeout=30_000)
+        item = pose_of(again)
+        restarted.show([item])
+        is_live(page)
+        assert isinstance(item.line, Pose)
+        assert item.line.cop_cm
+        expect(page.locator("#centre")).to_have_text(f"{item.line.cop_cm[0]:.0f}, {item.line.cop_cm[1]:.0f} cm")
+        page.locator("#tare").click()
+        assert restarted.answered(Reply(True, "tared")).action == "tare"
+
+
+def test_each_of_several_mats_has_a_tab_and_a_key(new_page: "Callable[..., Page]") -> None:
+    bed, couch = LiveMat("bed"), LiveMat("couch", scene="empty")
+    with Live("bed", "couch") as live:
+        live.show([*bed.meet(), *couch.meet(), *bed.lying(), *couch.frame()])
+        page = new_page()
+        page.goto(live.sink.url)
+        live.show([pose_of(bed), *couch.frame()])
+        is_live(page)
+        expect(page.locator("#mats button")).to_have_text(["bed", "couch"])
+        page.keyboard.press("2")
+        expect(page.locator("#posture")).to_have_text("nobody")
+        assert page.locator("#mats [aria-current]").inner_text() == "couch"
+        page.locator("#tare").click()
+        assert live.answered(Reply(True, "tared")).mat == "couch"
+        page.locator("#mats button").first.click()
+        expect(page.locator("#posture")).not_to_have_text("nobody")
+
+
+def test_with_a_token_the_page_asks_for_it_or_reads_it_from_its_address(new_page: "Callable[..., Page]") -> None:
+    mat = LiveMat()
+    with Live(settings=HttpSettings(port=0, token=TOKEN)) as live:
+        live.show([*mat.meet(), *mat.lying()])
+        page = new_page()
+        page.goto(live.sink.url)
+        expect(page.locator("#ask")).to_be_visible()
+        assert page.locator("#posture").inner_text() == "…"
+        page.locator("#token").fill("wrong" * 5)
+        page.keyboard.press("Enter")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "refused")
+        expect(page.locator("#ask")).to_be_visible()
+        page.locator("#token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.locator("#ask")).to_be_hidden()
+        live.show([pose_of(mat)])
+        is_live(page)
+        other = new_page()
+        other.goto(f"{live.sink.url}#token={TOKEN}")
+        expect(other.locator("#about")).to_contain_text("64 × 32 taxels")
+        live.show([pose_of(mat)])
+        is_live(other)
+        assert other.url == live.sink.url  # not to be shown, nor kept in the history
+        other.locator("#tare").click()
+        assert live.answered(Reply(True, "tared")).action == "tare"
+
+
+HOSTILE = """async (url) => {
+    const seen = [];
+    const tried = async (what) => { try { seen.push(await what()); } catch { seen.push("blocked"); } };
+    const text = async (path, how) => { const r = await fetch(url + path, how); return r.type + (await r.text()); };
+    for (const path of ["api/state", "healthz", "metrics", "events"]) await tried(() => text(path));
+    await tried(() => text("api/state", { mode: "no-cors" }));
+    for (const action of ["tare", "record", "stop_recording", "turn"]) {
+        const body = JSON.stringify({ mat: "bed", orientation: "90" });
+        await tried(() => text("api/" + action, { method: "POST", body }));
+        await tried(() => text("api/" + action, { method: "POST", body, mode: "no-cors" }));
+        const headers = { "Content-Type": "application/json" };
+        await tried(() => text("api/" + action, { method: "POST", body, headers }));
+    }
+    const socket = (made, event) => new Promise((done, failed) => {
+        made.onmessage = ({ data }) => done("saw " + data);
+        made.onerror = made.onclose = () => failed();
+    });
+    await tried(() => socket(new WebSocket(url.replace("http", "ws") + "ws", ["mat-view"])));
+    await tried(() => socket(new EventSource(url + "events")));
+    await tried(() => new Promise((done, failed) => {
+        const script = Object.assign(document.createElement("script"), { src: url + "api/state" });
+        script.onload = () => done("ran"); script.onerror = failed;
+        document.head.append(script);
+    }));
+    await tried(() => new Promise((done) => {
+        const frame = Object.assign(document.createElement("iframe"), { src: url });
+        frame.onload = () => done(frame.contentDocument?.body.innerText ?? "blocked");
+        document.body.append(frame);
+    }));
+    await tried(() => {
+        const how = { action: url + "api/tare", method: "post", enctype: "text/plain", target: "frame" };
+        const form = Object.assign(document.createElement("form"), how);
+        form.append(Object.assign(document.createElement("input"), { name: '{"mat":"bed","a":"', value: '"}' }));
+        document.body.append(Object.assign(document.createElement("iframe"), { name: "frame" }), form);
+        form.submit();
+        return new Promise((done) => setTimeout(() => done("blocked"), 300));
+    });
+    return seen;
+}"""
+
+
+class HostilePage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>evil</title><p>evil")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def hostile_port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), HostilePage) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_hostile_page_in_the_same_browser_can_neither_look_nor_tare_nor_record(
+    new_page: "Callable[..., Page]", page: "Page", live: Live, hostile_port: int, host: str
+) -> None:
+    """Of another port of this machine, while the live view is open beside it; its requests are the browser's own."""
+    evil = page.context.new_page()
+    evil.goto(f"http://{host}:{hostile_port}/")
+    seen = evil.evaluate(HOSTILE, live.sink.url)
+    assert set(seen) <= {"blocked", "opaque"}
+    assert live.control.take() == []
+    page.locator("#tare").click()  # which the page itself can
+    assert live.answered(Reply(True, "tared")).action == "tare"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_light_and_in_dark(new_page: "Callable[..., Page]", live: Live, scheme: str) -> None:
+    """WCAG's contrast of 4.5 for body text, quiet text, both sides' colours and the states of the connection."""
+    page = new_page(color_scheme=scheme)
+    page.goto(live.sink.url)
+    expect(page.locator("#about")).not_to_be_empty()
+    ratios = page.evaluate(
+        """() => {
+            const channels = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255);
+            const light = (text) => channels(text)
+                .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+                .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+            const contrast = (selector, ground) => {
+                const [a, b] = [getComputedStyle(document.querySelector(selector)).color, ground].map(light);
+                return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            };
+            const ground = (selector) => getComputedStyle(document.querySelector(selector)).backgroundColor;
+            const connection = document.getElementById("connection");
+            const states = ["live", "stale", "past", "waiting"].map((state) => {
+                connection.dataset.state = state;
+                return contrast("#connection", ground("header"));
+            });
+            return [
+                ...["h1", "#person h2", "#posture", ".tiles dt", "#about"].map((s) => contrast(s, ground("#person"))),
+                ...["#scale", ".key.right", ".key.left"].map((one) => contrast(one, ground("body"))),
+                contrast("button.main", ground("button.main")),
+                ...states,
+            ];
+        }"""
+    )
+    assert min(ratios) >= 4.5
+
+
+def test_a_phone_shows_everything_in_one_column(new_page: "Callable[..., Page]", live: Live, mat: LiveMat) -> None:
+    page = new_page(viewport={"width": 375, "height": 812}, has_touch=True)
+    page.goto(live.sink.url)
+    page.locator("#upright-yes").click()
+    live.show([pose_of(mat)])
+    is_live(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 375
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    assert box["width"] > 200
+    assert box["y"] + box["height"] < 812
+    for button in ("#pause", "#tare", "#record"):
+        size = page.locator(button).bounding_box()
+        assert size is not None
+        assert size["height"] >= 36
+    page.locator("#tare").tap()
+    assert live.answered(Reply(True, "tared")).action == "tare"
+
+
+def test_every_control_is_reached_by_tab_in_order_and_has_a_name(page: "Page") -> None:
+    page.evaluate("() => document.activeElement.blur()")
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "() => { const e = document.activeElement; return e === document.body ? null :"
+            " [e.id || e.tagName, (e.ariaLabel || e.textContent).trim()] }"
+        )
+        if focused is None:
+            break
+        reached.append(focused)
+    assert all(name for _, name in reached)
+    order = [control for control, _ in reached]
+    wanted = ["coarser", "finer", "pause", "scrub", "smooth", "skeleton", "tare", "record", "SUMMARY"]
+    assert [control for control in order if control in wanted] == wanted
+    page.locator("summary").press("Enter")
+    expect(page.locator(".keys")).to_contain_text("one frame back, on")
+
+
+def test_the_posture_is_spoken_only_when_it_changes(page: "Page", live: Live, mat: LiveMat) -> None:
+    posture = page.locator("#posture")
+    assert (posture.get_attribute("role"), posture.get_attribute("aria-live")) == ("status", "polite")
+    item = pose_of(mat)
+
+    def show(seq: int, lies: str) -> None:
+        reach(page, live, Item(item.line.model_copy(update={"seq": seq, "posture": lies}), item.picture))
+
+    show(0, "right")
+    expect(posture).to_have_text("right")
+    page.evaluate(
+        "() => { window.spoken = 0; new MutationObserver(() => window.spoken++)"
+        ".observe(document.getElementById('posture'), { childList: true, characterData: true, subtree: true }) }"
+    )
+    for seq in range(20):
+        show(seq, "right" if seq < 10 else "left")
+        page.wait_for_timeout(40)
+    expect(posture).to_have_text("left")
+    assert page.evaluate("() => window.spoken") == 1
+
+
+def test_the_skeleton_moves_smoothly_to_where_it_belongs(
+    new_page: "Callable[..., Page]", page: "Page", live: Live, mat: LiveMat
+) -> None:
+    eased = looking(new_page(), live)
+    live.show([mat.lying()[-1]])
+    items = [pose_of(mat) for _ in range(40)]
+    reach(page, live, items[-1])
+    eased.wait_for_timeout(100)
+    eased.evaluate(
+        "() => { window.seen = new Set(); const look = () => {"
+        " window.seen.add(document.getElementById('map').toDataURL()); requestAnimationFrame(look) }; look() }"
+    )
+    reach(eased, live, items[0])
+    eased.wait_for_timeout(1000)
+    assert eased.evaluate("() => window.seen.size") > 5
+    assert (drawn(eased) == drawn(page)).all()
+
+
+def test_who_wants_no_motion_sees_each_frame_at_once(page: "Page", live: Live, mat: LiveMat) -> None:
+    for _ in range(3):
+        reach(page, live, pose_of(mat))
+    at_once = drawn(page)
+    page.wait_for_timeout(300)
+    assert (drawn(page) == at_once).all()
+    assert page.evaluate("() => getComputedStyle(document.querySelector('#connection i')).animationName") == "none"
