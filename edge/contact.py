@@ -5,12 +5,13 @@ times any factor gives the same answer. The price: a drift that slopes smoothly 
 body; a tare takes it away.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.preprocess import rank_value
+from edge.preprocess import rank_values
 from firmware_bridge.geometry import Grid
 
 BASELINE_PERCENT, SCALE_PERCENT = 25, 95
@@ -42,18 +43,19 @@ class Contact:
 def contact(frame: NDArray[np.float32], grid: Grid) -> Contact:
     """frame (rows, cols), canonical, any unit."""
     peak = float(frame.max())
-    baseline = rank_value(frame.ravel(), BASELINE_PERCENT)[0]
-    scale = rank_value(frame.ravel(), SCALE_PERCENT)[0] - baseline
+    baseline, full = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT)
+    scale = full - baseline
     if scale <= 0:
         return Contact(False, 0.0, None, peak)
-    load = np.clip((frame - baseline) / scale, 0, 1)
+    load = ((frame - baseline) / scale).clip(0, 1)
     touched = load > CONTACT_SHARE
-    area_cm2 = float(touched.sum()) * grid.pitch_x_cm * grid.pitch_y_cm
+    area_cm2 = np.count_nonzero(touched) * grid.pitch_x_cm * grid.pitch_y_cm
     if area_cm2 < SMALLEST_BODY_CM2 or coherence(load) < SMALLEST_COHERENCE:
         return Contact(False, 0.0, None, peak)
-    load = np.where(touched, load, 0)
-    x_cm = float(load.sum(0) @ (np.arange(grid.cols) + 0.5) / load.sum()) * grid.pitch_x_cm
-    y_cm = float(load.sum(1) @ (np.arange(grid.rows) + 0.5) / load.sum()) * grid.pitch_y_cm
+    load *= touched
+    total = load.sum()
+    x_cm = float(load.sum(0) @ (np.arange(grid.cols) + 0.5) / total) * grid.pitch_x_cm
+    y_cm = float(load.sum(1) @ (np.arange(grid.rows) + 0.5) / total) * grid.pitch_y_cm
     return Contact(True, area_cm2, (x_cm, y_cm), peak)
 
 
@@ -65,6 +67,6 @@ def coherence(load: NDArray[np.float32]) -> float:
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     if not a.size:
         return 0.0
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm else 0.0
+    a, b = a - a.sum() / a.size, b - b.sum() / b.size
+    norm = math.sqrt(np.vdot(a, a) * np.vdot(b, b))
+    return float(np.vdot(a, b)) / norm if norm else 0.0

@@ -16,6 +16,9 @@ from firmware_bridge.geometry import Grid
 FEATURE_HALF_CM: Final = 8.0
 """Spread at which the confidence among `Keypoints.features` is 0.5; fitted heads depend on it."""
 
+MIDDLE: Final = np.float32(0.5)
+"""Moments are taken around it: float32 keeps more of the spread, which is a difference of squares."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
@@ -41,18 +44,20 @@ class HeatmapDecoder:
         self.output = output
         self._exp = np.exp(-output.scale * np.arange(256)).astype(np.float32)
         self._size_cm = np.array([model.width_cm, model.height_cm], np.float32)
-        x_norm = (np.arange(output.cols) + 0.5) / output.cols
-        y_norm = (np.arange(output.rows) + 0.5) / output.rows
+        x_norm = (np.arange(output.cols) + 0.5) / output.cols - MIDDLE
+        y_norm = (np.arange(output.rows) + 0.5) / output.rows - MIDDLE
         y, x = np.meshgrid(y_norm, x_norm, indexing="ij")
         r2_cm2 = (x * model.width_cm) ** 2 + (y * model.height_cm) ** 2
         moments = [np.ones_like(x), x, y, r2_cm2]
-        self._moments = np.stack([m.ravel() for m in moments], 1).astype(np.float32)
+        self._moments = np.stack([m.ravel() for m in moments]).astype(np.float32)
+        self._pool_rows = _pooling(output.rows, model.rows)
+        self._pool_cols = _pooling(output.cols, model.cols).T
 
     def __call__(self, logits: NDArray[np.int8], model_input: NDArray[np.float32]) -> Keypoints:
-        """logits (rows, cols, K), model_input (a multiple of rows, a multiple of cols) in 0..1."""
-        rows, cols, k = logits.shape
-        q = logits.reshape(rows * cols, k).astype(np.int16)
-        weights = self._exp[q.max(0) - q]
+        """logits (rows, cols, K), model_input on the model's grid in 0..1."""
+        largest = logits.max(0).max(0)
+        below = (largest - logits).view(np.uint8)  # 0..255: what int8 wraps, uint8 shows as it is
+        weights = self._exp.take(below.reshape(-1, len(largest)))
         return self._expect(weights, model_input)
 
     def from_float(self, logits: NDArray[Any], model_input: NDArray[np.float32]) -> Keypoints:
@@ -62,14 +67,17 @@ class HeatmapDecoder:
         return self._expect(np.exp(flat - flat.max(0)).astype(np.float32), model_input)
 
     def _expect(self, weights: NDArray[np.float32], model_input: NDArray[np.float32]) -> Keypoints:
-        rows, cols = self.output.rows, self.output.cols
-        step_y, step_x = model_input.shape[0] // rows, model_input.shape[1] // cols
-        value = model_input.reshape(rows, step_y, cols, step_x).mean((1, 3))
-        sums = weights.T @ np.column_stack([self._moments, value.reshape(-1)])
-        mean = sums[:, 1:] / sums[:, :1]
-        xy_norm = mean[:, :2]
-        variance_cm2 = mean[:, 2] - ((xy_norm * self._size_cm) ** 2).sum(1)
-        return Keypoints(xy_norm, mean[:, 3], np.sqrt(np.maximum(variance_cm2, 0)))
+        value = self._pool_rows @ model_input @ self._pool_cols
+        sums = np.concatenate([self._moments, value.reshape(1, -1)]) @ weights
+        mean = sums[1:] / sums[0]
+        xy_norm = mean[:2].T
+        variance_cm2 = mean[2] - ((xy_norm * self._size_cm) ** 2).sum(1)
+        return Keypoints(xy_norm + MIDDLE, mean[3], np.sqrt(np.maximum(variance_cm2, 0)))
+
+
+def _pooling(n_cells: int, n: int) -> NDArray[np.float32]:
+    """(n_cells, n): the mean of the n / n_cells lines of each cell."""
+    return np.repeat(np.eye(n_cells, dtype=np.float32), n // n_cells, axis=1) * np.float32(n_cells / n)
 
 
 def confidence(spread_cm: NDArray[np.float32], half_cm: float | NDArray[np.float32]) -> NDArray[np.float32]:

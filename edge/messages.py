@@ -1,7 +1,8 @@
 """The JSON lines on stdout: hello, pose, event, health, end. One object a line; consumers skip unknown keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from edge import __version__
@@ -20,8 +21,9 @@ def _rounded(digits: int) -> PlainSerializer:
 
 
 Cm = Annotated[float, _rounded(2)]
-Share = Annotated[float, _rounded(4)]
 Milliseconds = Annotated[float, _rounded(2)]
+JOINT_STEPS: Final = np.array([100, 100, 10_000])
+"""Of a joint's x_cm, y_cm and confidence in a line: so many to each unit."""
 
 
 class Line(BaseModel):
@@ -87,11 +89,11 @@ class Hello(Line):
 
 
 class Joint(BaseModel):
-    """One named joint, cm from the top left corner of the canonical mat."""
+    """One named joint, cm from the top left corner of the canonical mat, rounded as `pose` does it."""
 
-    x_cm: Cm
-    y_cm: Cm
-    confidence: Share
+    x_cm: float
+    y_cm: float
+    confidence: float
 
 
 class Pose(Line):
@@ -102,7 +104,7 @@ class Pose(Line):
     t_us: int = Field(description="start of the scan on the device's clock")
     occupied: bool
     joints: dict[str, Joint] | None = Field(description="null when the mat is empty, or the model cannot read it")
-    keypoints: list[tuple[Share, Share, Share]] = Field(description="x_norm, y_norm of the mat, confidence")
+    keypoints: list[tuple[float, float, float]] = Field(description="x_norm, y_norm of the mat, confidence")
     cop_cm: tuple[Cm, Cm] | None
     contact_area_cm2: Annotated[float, _rounded(1)]
     peak_pressure: Annotated[float, _rounded(1)]
@@ -210,12 +212,11 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
 
 
 def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latency_ms: float | None = None) -> Pose:
+    """The line of one frame. Its many points are rounded here at once, not one by one where they are written."""
     joints = None
     if result.joints is not None:
-        joints = {
-            name: Joint(x_cm=x_cm, y_cm=y_cm, confidence=confidence)
-            for name, (x_cm, y_cm, confidence) in zip(JOINTS, result.joints.tolist(), strict=True)
-        }
+        rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
+        joints = {name: dict(zip(("x_cm", "y_cm", "confidence"), point)) for name, point in zip(JOINTS, rounded, strict=True)}
     return Pose(
         ts=ts,
         seq=frame.seq,
@@ -224,7 +225,7 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latenc
         t_us=frame.t_us,
         occupied=result.occupied,
         joints=joints,
-        keypoints=[] if result.keypoints is None else result.keypoints.tolist(),
+        keypoints=[] if result.keypoints is None else result.keypoints.round(4).tolist(),
         cop_cm=result.centre_of_pressure_cm,
         contact_area_cm2=result.contact_area_cm2,
         peak_pressure=result.peak_pressure,

@@ -67,6 +67,7 @@ class Pipeline:
     ) -> None:
         self.orientation = mat.orientation if orientation is None else orientation
         self.grid = self.orientation.canonical_grid(mat.grid)
+        self._size_cm = np.array([self.grid.width_cm, self.grid.height_cm])
         self.problem = misfit(self.grid, model.manifest.grid) if model else "no model is loaded"
         self.unit: PressureUnit = calibration.unit if calibration else "counts"
         self._calibrate = Calibrator(calibration, mat.rows, mat.cols)
@@ -117,9 +118,9 @@ class Pipeline:
         keypoint_confidence, joint_confidence = model.confidences(found)
         joints_cm = self._preprocess.mat_cm(found["joints"].xy_norm)
         keypoints_cm = self._preprocess.mat_cm(found["keypoints"].xy_norm)
-        keypoints_norm = keypoints_cm / [self.grid.width_cm, self.grid.height_cm]
+        keypoints_norm = keypoints_cm / self._size_cm
         return (
-            np.column_stack([joints_cm, joint_confidence]),
-            np.column_stack([keypoints_norm, keypoint_confidence]),
+            np.concatenate([joints_cm, joint_confidence[:, None]], 1),
+            np.concatenate([keypoints_norm, keypoint_confidence[:, None]], 1),
             model.posture(found),
         )

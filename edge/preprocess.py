@@ -40,6 +40,7 @@ class Preprocessor:
 
     def __init__(self, mat: Grid, model: Grid, constants: Preprocessing) -> None:
         self.mat, self.model, self.constants = mat, model, constants
+        self._resamples = mat != model
         self._rows = _resampling(mat.rows, mat.pitch_y_cm, model.rows, model.pitch_y_cm)
         self._cols = _resampling(mat.cols, mat.pitch_x_cm, model.cols, model.pitch_x_cm)
         self._size_cm = np.array([model.width_cm, model.height_cm])
@@ -49,10 +50,10 @@ class Preprocessor:
         """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
         frames = np.asarray(frames, np.float32)
         flat = frames.reshape(*frames.shape[:-2], -1)
-        baseline = rank_value(flat, self.constants.baseline_percent)[..., None]
-        scale = rank_value(flat, self.constants.scale_percent)[..., None] - baseline
-        pressure = np.maximum(frames - baseline, 0)
-        if self.mat != self.model:
+        baseline, full = rank_values(flat, self.constants.baseline_percent, self.constants.scale_percent)
+        scale = (full - baseline)[..., None]
+        pressure = np.maximum(frames - baseline[..., None], 0)
+        if self._resamples:
             pressure = self._rows @ pressure @ self._cols.T
         relative = np.divide(pressure, scale, out=np.zeros_like(pressure), where=scale > 0)
         return np.asarray(np.sqrt(np.minimum(relative, 1)), np.float32)
@@ -66,10 +67,11 @@ class Preprocessor:
         return np.asarray((xy_cm + self._margin_cm) / self._size_cm, np.float64)
 
 
-def rank_value(flat: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
-    """The value of that rank along the last axis, without interpolation: (..., n) -> (..., 1)."""
-    rank = (flat.shape[-1] - 1) * percent // 100
-    return np.partition(flat, rank, axis=-1)[..., rank : rank + 1]
+def rank_values(flat: NDArray[np.float32], *percents: int) -> list[NDArray[np.float32]]:
+    """The values of those ranks along the last axis, without interpolation: (..., n) -> (..., 1) for each."""
+    ranks = [(flat.shape[-1] - 1) * percent // 100 for percent in percents]
+    ordered = np.partition(flat, ranks, axis=-1)
+    return [ordered[..., rank : rank + 1] for rank in ranks]
 
 
 def _resampling(n_from: int, pitch_from_cm: float, n_to: int, pitch_to_cm: float) -> NDArray[np.float32]:

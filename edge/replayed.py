@@ -72,7 +72,7 @@ def start_unix_us(path: Path) -> int:
 def frames_of(
     path: Path, turn: Callable[[Info], Orientation], start_us: int, warn: Callable[[str], None] = log.warning
 ) -> Iterator[RecordedFrame]:
-    """Every frame of which edge-run makes a pose, in order; `turn` says how the mat lies, times count from `start_us`."""
+    """Every frame of which edge-run makes a pose. `turn` says how the mat lies; times count from `start_us`."""
     info: Info | None = None
     steady_us = 0
     decoder = CountingDecoder()

@@ -21,9 +21,10 @@ def unescape(escaped: bytes) -> bytes:
     """What stood between two ENDs -> the body. Raises ValueError for an ESC that escapes nothing."""
     if _ESC not in escaped:
         return escaped
-    if escaped.count(_ESC) != escaped.count(_ESC_END) + escaped.count(_ESC_ESC):
+    body = escaped.replace(_ESC_END, END).replace(_ESC_ESC, _ESC)
+    if len(escaped) - len(body) != escaped.count(_ESC):
         raise ValueError("an ESC is followed by neither ESC_END nor ESC_ESC")
-    return escaped.replace(_ESC_END, END).replace(_ESC_ESC, _ESC)
+    return body
 
 
 class Unframer:

@@ -89,6 +89,12 @@ class Fifo:
         *lines, self._rest = self._rest.split(b"\n")
         return [line.decode() for line in lines]
 
+    def read_until(self, condition: Callable[[], object]) -> list[str]:
+        """What comes meanwhile."""
+        lines: list[str] = []
+        wait_until(lambda: lines.extend(self.read()) or condition())
+        return lines + self.read()
+
     def close(self) -> None:
         self.read()
         with suppress(ValueError):

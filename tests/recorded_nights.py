@@ -11,6 +11,7 @@ from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Info
 from firmware_bridge.recording import RecordingWriter
+from train.pmd import read_pmd
 
 START_US = 1_700_000_000_000_000
 UPRIGHT = Orientation()
@@ -54,6 +55,4 @@ class Night:
 
 def people(pmd: Path, subject: int = 5) -> NDArray[np.uint16]:
     """(17, 64, 32): one real person in 17 postures."""
-    from train.pmd import read_pmd
-
     return read_pmd(pmd, [subject]).medians().pressure.round().clip(0, 4095).astype(np.uint16)

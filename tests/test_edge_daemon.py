@@ -156,7 +156,7 @@ class Live:
         model: KeypointModel,
         *open_links: Callable[[], Link],
         folder: Path = Path("/nowhere"),
-        recordings: Path | None = None,
+        recordings: Path = Path("/nowhere"),
         **reader_settings: float,
     ) -> None:
         self.lines: list[Line] = []
@@ -396,11 +396,15 @@ def test_recording_begins_and_ends_when_asked_to(model: KeypointModel, tmp_path:
     assert types(replay(path, model)).count("pose") >= 5
 
 
-def test_recording_without_a_folder_for_it_is_refused(model: KeypointModel) -> None:
-    asked = Asked(live := Live(model, empty_mat()), Command("bed", "record"))
+def test_recording_into_a_folder_that_cannot_be_made_is_refused(model: KeypointModel, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    asked = Asked(
+        live := Live(model, empty_mat(), recordings=tmp_path / "file" / "recordings"), Command("bed", "record")
+    )
     live.run(asked)
     assert asked.reply is not None
-    assert "no folder for recordings" in asked.reply.text
+    assert not asked.reply.ok
+    assert f"cannot make the folder {tmp_path / 'file' / 'recordings'}" in asked.reply.text
 
 
 @pytest.mark.parametrize("orientation", ["90", "sideways"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_a_stuck_and_a_failing_output_delay_no_other(
         assert full.failures > 0
         outputs.close(0.1)
         assert named(fast.items) == list(range(1000))
-        wait_until(lambda: fifo.read() and all(output.closed for output in outputs.outputs))
+        fifo.read_until(lambda: all(output.closed for output in outputs.outputs))
     fifo.close()
 
 
@@ -128,13 +129,18 @@ def test_an_exception_is_raised_once() -> None:
 
 
 class Forbidden(Kept):
+    """Says so after a while."""
+
     def open(self) -> None:
+        time.sleep(0.2)
         raise Failure("no folder /nowhere: make it first", Exit.MISSING_INPUT)
 
 
 def test_an_output_that_can_never_open_fails_at_the_start() -> None:
-    with pytest.raises(Failure, match="no folder /nowhere"), fanout(Kept(), Forbidden()):
-        pass
+    outputs = Fanout([QueuedOutput(sink, "test:") for sink in (Kept(), Forbidden())])
+    with pytest.raises(Failure, match="no folder /nowhere"):
+        outputs.start()
+    outputs.close()
 
 
 STUCK = """

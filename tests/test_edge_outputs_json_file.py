@@ -74,9 +74,10 @@ def test_so_many_older_files_are_kept_and_no_line_of_them_is_cut(tmp_path: Path)
 
 def test_a_line_larger_than_a_whole_file_has_one_of_its_own(tmp_path: Path) -> None:
     with opened(tmp_path / "out", 10e-6) as file:
-        for line in (b"1\n", b"x" * 50 + b"\n", b"2\n"):
+        for line in (b"x" * 50 + b"\n", b"1\n", b"x" * 50 + b"\n", b"2\n"):
             file.write(line)
-    assert [(tmp_path / name).stat().st_size for name in ("out.2", "out.1", "out")] == [2, 51, 2]
+    assert len(list(tmp_path.iterdir())) == 4
+    assert [(tmp_path / name).stat().st_size for name in ("out.3", "out.2", "out.1", "out")] == [51, 2, 51, 2]
 
 
 def test_a_file_of_a_former_run_is_rotated_too(tmp_path: Path) -> None:
@@ -120,6 +121,8 @@ def test_a_file_with_another_header_is_refused_and_left_as_it_is(tmp_path: Path,
         RotatingFile(tmp_path / "out", header=HEADER).open()
     assert refused.value.code == Exit.USAGE
     assert (tmp_path / "out").read_bytes() == content
+    with opened(tmp_path / "out"):  # and let go of
+        pass
 
 
 @pytest.mark.parametrize("remove", [Path.unlink, lambda path: path.rename(path.with_suffix(".moved"))])

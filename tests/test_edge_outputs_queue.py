@@ -155,9 +155,7 @@ def test_a_flood_to_a_fifo_that_nobody_reads_blocks_nobody_and_every_line_is_cou
         counts = output.counts()
         assert accounted(counts) == 2001
         assert counts.dropped > 1000
-        lines = []
-        wait_until(lambda: lines.extend(fifo.read()) or output.counts().waiting == 0)
-        lines.extend(fifo.read())
+        lines = fifo.read_until(lambda: output.counts().waiting == 0)
         seqs = [json.loads(line)["seq"] for line in lines]
         assert seqs[:-1] == sorted(set(seqs[:-1]))
         assert seqs[-QUEUE_LINES:-1] == list(range(2001 - QUEUE_LINES, 2000))
@@ -174,7 +172,7 @@ def test_an_output_stuck_at_the_end_is_left_behind_with_a_warning(
             output.put(pose(seq))
         output.close(0.1)
         assert f"test: does not take its lines: {output.counts().waiting} are lost" in caplog.text
-        wait_until(lambda: fifo.read() and output.closed)
+        fifo.read_until(lambda: output.closed)
 
 
 def test_what_waits_at_the_end_is_written_and_then_the_sink_is_closed() -> None:
@@ -440,6 +438,48 @@ def test_a_lossless_output_writes_each_line_once_whatever_fails() -> None:
     counts = output.counts()
     assert (counts.written, counts.dropped, counts.failures) == (200, 0, len(waits))
     assert waits
+
+
+class Gated(Kept):
+    """Its first write takes until `gate` is open, and then fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self._failed = False
+
+    def write(self, item: Item) -> None:
+        if not self._failed:
+            self.gate.wait()
+            self._failed = True
+            raise TimeoutError("nobody answers")
+        super().write(item)
+
+
+def test_a_lossless_output_has_room_for_the_item_that_comes_back() -> None:
+    sink = Gated()
+    with running(sink, size=2, lossless=True) as output:
+        filling = threading.Thread(target=lambda: [output.put(pose(seq)) for seq in range(6)])
+        filling.start()
+        wait_until(lambda: output.counts().waiting == 2)
+        time.sleep(0.1)  # in which a third would come
+        assert output.counts().waiting == 2
+        sink.gate.set()
+        filling.join()
+        output.close(0.0)
+    assert named(sink.items) == list(range(6))
+
+
+def test_a_rate_may_be_as_low_as_it_likes() -> None:
+    sink = Kept()
+    with running(sink, rate_hz=1e-300) as output:
+        output.put(pose(0))
+        wait_until(lambda: sink.items)
+        output.put(pose(1))
+        output.put(event("a", mat="other"))
+        wait_until(lambda: len(sink.items) == 2)
+        output.check()
+    assert named(sink.items) == [0, "a"]
 
 
 def test_a_lossless_output_that_fails_waits_no_longer_than_the_run() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.manifest import Preprocessing
-from edge.preprocess import Preprocessor, misfit, rank_value
+from edge.preprocess import Preprocessor, misfit, rank_values
 from firmware_bridge.geometry import Grid
 from train.pmd import read_pmd
 
@@ -115,4 +115,4 @@ def test_mats_that_cannot_show_the_body_are_refused_with_both_sizes() -> None:
 def test_a_rank_is_a_value_of_the_frame() -> None:
     """No interpolation: a microcontroller takes the same one."""
     values = np.array([5, 1, 4, 2, 3], np.float32)
-    assert [rank_value(values, p)[0] for p in (0, 24, 25, 99, 100)] == [1, 1, 2, 4, 5]
+    assert [rank[0] for rank in rank_values(values, 0, 24, 25, 99, 100)] == [1, 1, 2, 4, 5]

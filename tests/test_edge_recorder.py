@@ -23,7 +23,7 @@ from edge.recorder import (
     RecordingStarted,
     RecordingStopped,
 )
-from firmware_bridge.decoder import Decoder, Frame
+from firmware_bridge.decoder import Corrupt, Decoder, Frame
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.messages import Info
@@ -113,7 +113,7 @@ def seqs(path: Path) -> list[int]:
     """Of the whole frames; the recording must begin with INFO and end with a whole message."""
     played = list(read_recording(path))
     assert isinstance(played[0].event, Info)
-    assert not any(isinstance(item.event, Truncated) for item in played), path
+    assert not any(isinstance(item.event, Truncated | Corrupt) for item in played), path
     return [item.event.seq for item in played if isinstance(item.event, Frame)]
 
 
@@ -317,18 +317,23 @@ def test_a_file_given_by_name_is_gone_on_with_when_there_is_room(disk: Path) -> 
     assert [type(change) for change in bed.told] == [RecordingStarted, RecordingStopped] * 2
 
 
+def refuse(bed: Bed, disk: Path) -> RecordingStopped:
+    """The disk has room for two blocks more, and the guard has looked before others took the rest."""
+    fill(disk, 32_768)
+    os.truncate(disk / "filler", (disk / "filler").stat().st_size + free(disk) - 2 * 4096)
+    bed.recorder._free_bytes = lambda path: 1 << 30
+    stopped = bed.until(RecordingStopped)
+    assert isinstance(stopped, RecordingStopped)
+    assert "No space left" in stopped.reason
+    return stopped
+
+
 def test_a_write_that_fails_half_way_leaves_a_whole_recording(disk: Path) -> None:
-    """No reserve is kept free, so that the disk itself refuses."""
     bed = Bed()
     bed.recorder.start(disk)
     bed.info()
     bed.frames(20)
-    fill(disk, 32_768)
-    os.truncate(disk / "filler", (disk / "filler").stat().st_size + free(disk) - 2 * 4096)
-    bed.recorder._free_bytes = lambda path: 1 << 30  # as if others took the room between the look and the write
-    stopped = bed.until(RecordingStopped)
-    assert isinstance(stopped, RecordingStopped)
-    assert "No space left" in stopped.reason
+    refuse(bed, disk)
     (first,) = files(disk)
     assert seqs(first) == list(range(bed.seq - 1))
     bed.frames(200)
@@ -342,6 +347,20 @@ def test_a_write_that_fails_half_way_leaves_a_whole_recording(disk: Path) -> Non
     bed.recorder.close()
     assert seqs(files(disk)[1]) == list(range(bed.seq - 3, bed.seq))
     assert [type(change) for change in bed.told] == [RecordingStarted, RecordingStopped] * 2
+
+
+def test_a_file_given_by_name_is_gone_on_with_after_a_write_that_failed_half_way(disk: Path) -> None:
+    bed = Bed()
+    bed.recorder.start(disk / "night.matlog")
+    bed.info()
+    bed.frames(20)
+    refuse(bed, disk)
+    lost = bed.seq - 1
+    (disk / "filler").unlink()
+    bed.clock.now_s += RETRY_S
+    bed.frames(3)
+    bed.recorder.close()
+    assert seqs(disk / "night.matlog") == [*range(lost), *range(lost + 1, lost + 4)]
 
 
 def test_a_file_system_that_takes_half_a_message_leaves_a_whole_recording(tmp_path: Path) -> None:
@@ -465,10 +484,11 @@ def test_every_file_is_synced_when_it_is_done_but_never_by_the_reader(
 
 
 def test_a_disk_that_hangs_holds_up_neither_reader_nor_rotation_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """While too many files wait to be synced no other one is begun, and nothing is lost."""
     hanging = threading.Event()
+    request.addfinalizer(hanging.set)
     monkeypatch.setattr(os, "fsync", lambda descriptor: hanging.wait())
     bed = Bed(RecordingSettings(min_free_mb=0, rotate_mb=0.01))
     bed.settles = False

@@ -88,10 +88,10 @@ def test_requirements_pin_every_base_dependency() -> None:
 
 
 def readme_commands() -> list[str]:
-    """Lines of the README's and of docs/RESULTS.md's code blocks that call one of our scripts, continuations joined."""
+    """Lines of the documents' code blocks that call one of our scripts, continuations joined."""
     with (REPOSITORY / "pyproject.toml").open("rb") as file:
         scripts = tuple(tomllib.load(file)["project"]["scripts"])
-    texts = [(REPOSITORY / name).read_text() for name in ("README.md", "docs/RESULTS.md")]
+    texts = [(REPOSITORY / name).read_text() for name in ("README.md", "docs/RESULTS.md", "docs/install.md")]
     lines = "\n".join(texts).replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip().startswith(scripts)]
 

@@ -28,7 +28,7 @@ class LossWeights(Strict):
     separation: float = Field(0.05, ge=0, description="points that crowd")
     concentration: float = Field(0.05, ge=0, description="a cell of spread of the heat maps")
     joints: float = Field(1.0, ge=0, description="a taxel by which the joint output misses a label; 0: label-free")
-    rounding: float = Field(8.0, ge=0, description="stage 3: a cm by which int8 moves the points of an output")
+    rounding: float = Field(16.0, ge=0, description="stage 3: a cm by which int8 moves the points of an output")
     consistency: float = Field(0.0, ge=0, description="a taxel by which a joint without label misses the mean teacher")
 
 

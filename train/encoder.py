@@ -28,6 +28,7 @@ class EncoderConfig(Strict):
     variant: Literal["native"] = Field("native", description="native, or reference: the paper's own net")
     keypoints: int = Field(32, gt=0, description="K, label-free heat maps")
     width: int = Field(16, gt=0, description="channels at half resolution, and of the feature vector")
+    width_between: int = Field(72, gt=0, description="channels on the way from half to a quarter; the arena's largest")
     width_quarter: int = Field(40, gt=0, description="channels at a quarter of the resolution")
     width_eighth: int = Field(56, gt=0, description="channels at an eighth of the resolution")
 
@@ -104,7 +105,7 @@ class Encoder(nn.Module):
         half, quarter, eighth = config.width, config.width_quarter, config.width_eighth
         self.stage_half = nn.Sequential(ConvNorm(1, half, 3, stride=2), InvertedResidual(half, 2 * half, half, 3))
         self.stage_quarter = nn.Sequential(
-            InvertedResidual(half, 72, quarter, 5, stride=2), InvertedResidual(quarter, 3 * quarter, quarter, 5)
+            InvertedResidual(half, config.width_between, quarter, 5, stride=2), InvertedResidual(quarter, 3 * quarter, quarter, 5)
         )
         self.stage_eighth = nn.Sequential(
             InvertedResidual(quarter, 3 * quarter, eighth, 5, stride=2),

@@ -142,13 +142,8 @@ class QueuedOutput:
         self.name, self.lossless = name, lossless
         self.closed = False
         """Nothing will be written any more."""
-        self._sink, self._rate_hz, self._stopping, self._clock_s, self._random = (
-            sink,
-            rate_hz,
-            stopping,
-            clock_s,
-            random,
-        )
+        self._sink, self._rate_hz, self._stopping = sink, rate_hz, stopping
+        self._clock_s, self._random = clock_s, random
         self._backlog = Backlog(size, None if lossless else rate_hz)
         self._changed = threading.Condition()
         self._ending = threading.Event()
@@ -170,7 +165,7 @@ class QueuedOutput:
                 self._backlog.dropped,
                 self._backlog.thinned + self._thinned,
                 self._failures,
-                len(self._backlog) + self._in_hand,
+                self._waiting(),
             )
 
     def start(self) -> None:
@@ -187,7 +182,7 @@ class QueuedOutput:
                 if not self._in_new_slot(item):
                     self._thinned += 1
                     return
-                while len(self._backlog) >= self._backlog.size and not (self.closed or self._stopping()):
+                while self._waiting() >= self._backlog.size and not (self.closed or self._stopping()):
                     self._changed.wait(TURN_S)
             self._backlog.put(item, self._clock_s())
             if self.closed:
@@ -202,7 +197,7 @@ class QueuedOutput:
     def finish(self, timeout_s: float) -> None:
         """What waits is written for up to `timeout_s` more (lossless: all of it, or until stopping), then no more."""
         with self._changed:
-            while self.lossless and (self._backlog or self._in_hand) and not (self.closed or self._stopping()):
+            while self.lossless and self._waiting() and not (self.closed or self._stopping()):
                 self._changed.wait(TURN_S)
             self._deadline_s = self._clock_s() + timeout_s
             self._ending.set()
@@ -260,8 +255,7 @@ class QueuedOutput:
                 if item or self._ending.is_set():
                     self._in_hand = item is not None
                     return item
-                wait_s = self._backlog.due_s() - now_s
-                self._changed.wait(None if wait_s == math.inf else wait_s)
+                self._changed.wait(min(self._backlog.due_s() - now_s, threading.TIMEOUT_MAX))
 
     def _write(self, item: Item) -> None:
         last_try = self._ending.is_set()
@@ -306,6 +300,10 @@ class QueuedOutput:
         longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._tries, 16))
         self._tries += 1
         self._sleep(longest_s * (0.5 + 0.5 * self._random()))
+
+    def _waiting(self) -> int:
+        """With the item in hand, which may come back."""
+        return len(self._backlog) + self._in_hand
 
     def _in_new_slot(self, item: Item) -> bool:
         if not self._rate_hz or not is_pose(item):

@@ -57,7 +57,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rate: float | None = Field(None, gt=0, description="poses a second at most, a number above 0")
+    rate: float | None = Field(None, gt=0, le=1000, description="poses a second at most, a number above 0 up to 1000")
 
 
 class FileOptions(Options):
