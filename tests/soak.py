@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,11 +45,11 @@ REPLUG_S, REBOOT_S, FREEZE_S, BROKER_S = (0.3, 8.0), (4.5, 10.0), (5.5, 9.0), (1
 PATIENCE_S: Final = 60.0
 PROGRESS_EVERY_S: Final = 10.0
 CONFIG: Final = """version = 1
-output = ["json:-", "json:{folder}/lines.json?rotate_mb=1&keep=2", "mqtt://127.0.0.1:{mqtt}/soak", "http://127.0.0.1:{http}"]
+output = ["json:-", "json:{disk}/lines.json?rate=5&rotate_mb=0.05&keep=1", "mqtt://127.0.0.1:{mqtt}/soak", "http://127.0.0.1:{http}"]
 state_dir = "{folder}/state"
 [recording]
 path = "{disk}"
-rotate_mb = 0.2
+rotate_mb = 0.1
 min_free_mb = 0.1
 """
 
@@ -98,7 +98,7 @@ class Soak:
         self.done: list[str] = []
         self.start_s = time.monotonic()
         self.daemon = EdgeRun(folder / "soak.toml")
-        self.wait(lambda: all(mat.truth.flows for mat in mats), "the first frames")
+        self.wait(lambda: all(mat.truth.heard_since_s for mat in mats), "the first frames")
         self.flowed_s = time.monotonic()
         self.browsers = Browsers(http)
 
@@ -114,7 +114,7 @@ class Soak:
             time.sleep(0.05)
 
     def wait_for_frames(self, mat: Mat) -> None:
-        self.wait(lambda: mat.truth.has_flowed_s(time.monotonic()) > SETTLE_S, f"frames of {mat.name}")
+        self.wait(lambda: mat.truth.heard_s(time.monotonic()) > SETTLE_S, f"frames of {mat.name}")
 
     def happen(self, events: list[Event]) -> None:
         """One after the other; a mat that has not come back yet is waited for."""
@@ -130,7 +130,7 @@ class Soak:
         mat = self.mats[event.mat]
         self.wait_for_frames(mat)
         mat.tear(event.what, event.length_s)
-        self.wait(lambda: not mat.truth.has_flowed_s(time.monotonic()), f"{mat.name} to be unplugged")
+        self.wait(lambda: mat.truth.heard_since_s is None, f"{mat.name} to be unplugged")
 
     reboot = replug
 
@@ -142,13 +142,20 @@ class Soak:
         time.sleep(event.length_s)
         mat.process.send_signal(signal.SIGCONT)
         mat.truth.flows.append((time.monotonic(), True))
+        mat.truth.heard_since_s = time.monotonic()
 
     def fill(self, event: Event) -> None:
+        """Recordings leave a little room; somebody else takes that too."""
         for mat in self.mats:
             self.wait_for_frames(mat)
         self.remover.paused = True
         self.wait(lambda: len(self.daemon.full) == len(self.mats), "the disk to be full")
+        rest = self.remover.folder / "rest"
+        with suppress(OSError), rest.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1024))
         time.sleep(SETTLE_S)
+        rest.unlink()
         self.remover.paused = False
         self.wait(lambda: not self.daemon.full, "recording to go on")
 
@@ -199,7 +206,7 @@ class Soak:
             check_books(rows),
             check_counts(ends, expected),
             check_availability(truths, self.ear.views, end_s),
-            check_disk(lines),
+            check_disk(lines, self.daemon.errors),
             check_live_view(browsers.pictures, browsers.longest_silence_s, browsers.answers, browsers.failures),
         ], rows
 

@@ -2,8 +2,9 @@
 
 Commands on stdin: `replug S` (away for S seconds, scanning on) and `reboot S` (without power for so long). It ends with
 stdin. Truth: {"boot", "frame", "crc"} for each frame handed to the pty, `crc` of the message as it goes over the
-wire; {"flows", "at_s"} when frames begin or cease to reach who has the port open, on the steady clock;
-{"boot", "numbered"} how many scans a boot counted, those dropped for want of room included.
+wire; {"flows", "at_s"} when the mat begins or ceases to be plugged in and to scan, on the steady clock;
+{"heard", "at_s"} when its frames begin to reach somebody who has the port open; {"boot", "numbered"} how many scans a
+boot counted, those dropped for want of room included.
 """
 
 import os
@@ -47,7 +48,7 @@ class ToldMat(VirtualMat):
         super().__init__(info, scans, on_frame=self._count_on)
         self.streaming = not waits
         self._number = -1
-        self._asked = self._flows = False
+        self._asked = self._flows = self._heard = False
 
     def receive(self, data: bytes) -> None:
         self._asked = self.streaming = True
@@ -58,15 +59,18 @@ class ToldMat(VirtualMat):
         for escaped in data.split(END):
             if escaped[1:2] == bytes([MessageType.FRAME]):
                 tell(boot=self.info.boot_id, frame=self._number, crc=zlib.crc32(END + escaped + END))
-                if self._asked and not self._flows:
+                if not self._flows:
                     self._flows = True
                     tell(flows=True, at_s=time.monotonic())
+                if self._asked and not self._heard:
+                    self._heard = True
+                    tell(heard=True, at_s=time.monotonic())
         return data
 
     def unplugged(self) -> None:
         tell(flows=False, at_s=time.monotonic())
         tell(boot=self.info.boot_id, numbered=self._frame_seq)
-        self._asked = self._flows = False
+        self._asked = self._flows = self._heard = False
 
     def _count_on(self, seq: int, scan: Scan) -> None:
         self._number += (seq - self._number) & 0xFFFF

@@ -34,6 +34,9 @@ class Truth:
     boots: dict[int, int] = field(default_factory=dict)
     """Boot id -> scans that it numbered."""
     flows: list[tuple[float, bool]] = field(default_factory=list)
+    """Whether the mat is plugged in and scans."""
+    heard_since_s: float | None = None
+    """Since when its frames have been reaching edge-run."""
 
     def take(self, told: dict[str, Any]) -> None:
         if "frame" in told:
@@ -43,10 +46,13 @@ class Truth:
             self.boots[told["boot"]] = told["numbered"]
         elif "flows" in told:
             self.flows.append((told["at_s"], told["flows"]))
+            self.heard_since_s = None
+        elif "heard" in told:
+            self.heard_since_s = told["at_s"]
 
-    def has_flowed_s(self, now_s: float) -> float:
-        """For how long frames have been flowing without a pause."""
-        return now_s - self.flows[-1][0] if self.flows and self.flows[-1][1] else 0.0
+    def heard_s(self, now_s: float) -> float:
+        """For how long without a pause."""
+        return 0.0 if self.heard_since_s is None else now_s - self.heard_since_s
 
 
 @dataclass(frozen=True)
@@ -235,13 +241,16 @@ def check_exceptions(stderr: Sequence[str], returncode: int | None) -> Criterion
     return Criterion("no exception leaves the process", not bad and returncode == 0, "; ".join([figure, *bad[:3]]))
 
 
-def check_disk(lines: dict[str, Lines]) -> Criterion:
-    """Recording stopped once for each mat, and went on."""
+def check_disk(lines: dict[str, Lines], stderr: Sequence[str]) -> Criterion:
+    """Recording stopped and went on for each mat, and so did the file of lines beside it."""
     told = {mat: [said(line) for line in of_mat] for mat, of_mat in lines.items()}
     told = {mat: [name for name in names if name.startswith("recording_")] for mat, names in told.items()}
     figure = "; ".join(f"{mat}: {', '.join(changes)}".replace("recording_", "") for mat, changes in told.items())
     good = ["recording_stopped", "recording_started"]
-    return Criterion("the disk was full once, and recording went on", all(t == good for t in told.values()), figure)
+    failed, worked = (sum(words in line for line in stderr) for words in ("fails: No space left", "works again"))
+    figure += f"; file of lines: failed {failed} times, worked again {worked} times"
+    holds = all(changes == good for changes in told.values()) and failed == worked == 1
+    return Criterion("the disk was full once, and recording went on", holds, figure)
 
 
 def check_live_view(pictures: int, longest_silence_s: float, answers: int, failures: Sequence[str]) -> Criterion:

@@ -237,7 +237,7 @@ class Remover:
     def __init__(self, folder: Path, mats: list[str]) -> None:
         self.messages: dict[str, list[tuple[str, int, int]]] = {mat: [] for mat in mats}
         self.paused = False
-        self._folder = folder
+        self.folder = folder
         self._ending = threading.Event()
         self._thread = in_background(self._run)
 
@@ -255,7 +255,7 @@ class Remover:
 
     def _files(self, mat: str) -> list[Path]:
         """The oldest first; the last is being written."""
-        return sorted(self._folder.glob(f"{mat}-*.matlog"), key=lambda path: path.stat().st_ctime_ns)
+        return sorted(self.folder.glob(f"{mat}-*.matlog"), key=lambda path: path.stat().st_ctime_ns)
 
     def _take(self, mat: str, files: list[Path]) -> None:
         for path in files:

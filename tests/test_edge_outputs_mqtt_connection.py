@@ -1,6 +1,7 @@
 """The connection to a real Mosquitto: waits for it, comes back, says once what is wrong, holds no more than it may."""
 
 import logging
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -97,6 +98,22 @@ def test_a_broker_that_lost_all_it_knew_is_told_everything_again(
             assert (heard.retained("a"), heard.retained("b")) == (["1"], ["2"])
     said = [message.split(" mqtt")[0] for message in caplog.messages]
     assert said == ["connected to", "connection to", "connected to"]
+
+
+def test_a_broker_found_gone_while_publishing_is_a_lost_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Broker(tmp_path) as broker, connected(broker) as connection:
+        until(lambda: len(caplog.messages) == 1, "the connection")
+        with connection._lock:  # so that the connection's thread comes to publish when the broker is gone already
+            connection._ring()
+            until(lambda: not select.select([connection._bell], [], [], 0)[0], "the thread to come to the lock")
+            broker.stop()
+            for number in range(10):
+                connection._kept[f"topic{number}"] = "1"
+                connection._untold[f"topic{number}"] = None
+        until(lambda: len(caplog.messages) == 2, "the loss")
+    assert caplog.messages[1] == f"connection to mqtt://127.0.0.1:{broker.port} lost: connecting again"
 
 
 def test_news_from_an_outage_is_not_told_after_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -342,6 +342,8 @@ def test_a_write_that_fails_half_way_leaves_a_whole_recording(disk: Path) -> Non
     bed.frames(100)
     assert files(disk) == [first]
     (disk / "filler").unlink()
+    bed.frames(3)
+    assert not bed.recorder.running, "there is room, but it was tried a moment ago"
     bed.clock.now_s += RETRY_S
     bed.frames(3)
     bed.recorder.close()
@@ -427,8 +429,9 @@ def test_only_the_oldest_files_of_this_mat_that_it_made_itself_are_deleted(tmp_p
     own[0].rename(kept)
     own[1].rename(moved)
     named_so.write_text("my diary")
-    linked = tmp_path / "bed-20000103T000000Z.matlog"
-    linked.symlink_to(kept)
+    linked = own[2]
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
     others |= {path: path.read_bytes() for path in (kept, named_so, moved, linked)}
 
     bed = made_over_and_over(tmp_path, RecordingSettings(min_free_mb=0, rotate_mb=0.05, keep_gb=0.0002))
@@ -452,6 +455,16 @@ def test_a_clock_that_was_never_set_deletes_nothing(tmp_path: Path) -> None:
     made_over_and_over(tmp_path, HERE)
     made_over_and_over(tmp_path, RecordingSettings(min_free_mb=0, keep_days=3), start_us=0)
     assert len(files(tmp_path)) == 2
+
+
+def test_the_file_that_is_being_written_is_never_deleted_though_its_clock_says_it_is_the_oldest(
+    tmp_path: Path,
+) -> None:
+    for days in (1, 2):
+        made_over_and_over(tmp_path, HERE, start_us=START_US - days * 86_400 * 10**6)
+    made_over_and_over(tmp_path, RecordingSettings(min_free_mb=0, rotate_mb=0.35, keep_gb=0.0007), start_us=0)
+    assert [path.name[:7] for path in files(tmp_path)] == ["bed-197", "bed-202"]
+    assert seqs(files(tmp_path)[0]) == list(range(100))
 
 
 def test_without_limits_nothing_is_deleted(tmp_path: Path) -> None:

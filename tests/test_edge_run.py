@@ -8,24 +8,22 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import serial
+from daemon_process import PROGRAM, Daemon, Mat, complaint, run, said
 from edge_packages import info, package
 
 from edge.model import DEFAULT_MODEL
-from edge.run import ORIENTATIONS
 from edge.score import joint_errors_cm
 from firmware_bridge.encoder import encode, encode_frame
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import ORIENTATIONS, Orientation
 from firmware_bridge.recording import RecordingWriter
 from firmware_bridge.skeleton import JOINTS
 from train.pmd import ORIENTATION_I, read_pmd
 
 NOBODY = 65534
-Lines = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -33,79 +31,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package(tmp_path_factory.mktemp("package"))
 
 
-class Daemon:
-    """A running edge-run whose lines are read one by one."""
-
-    def __init__(self, *arguments: object, stdout: int = subprocess.PIPE) -> None:
-        command = [sys.executable, "-c", "from edge.run import cli; cli()", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
-        self.lines: Lines = []
-        self.errors = ""
-
-    def until(self, *what: str) -> dict[str, Any]:
-        """Reads on to a line of one of these types, or an event of one of these names."""
-        assert self.process.stdout is not None
-        for text in self.process.stdout:
-            self.lines.append(json.loads(text))
-            if said(self.lines[-1]) in what:
-                return self.lines[-1]
-        raise AssertionError(f"edge-run ended before {what}: {self.process.communicate()[1]}")
-
-    def finish(self) -> int:
-        """The rest of its lines, and its exit code."""
-        rest, self.errors = self.process.communicate()
-        self.lines += map(json.loads, (rest or "").splitlines())
-        return self.process.returncode
-
-    def all(self, what: str) -> Lines:
-        return [line for line in self.lines if said(line) == what]
-
-
-def said(line: dict[str, Any]) -> str:
-    return str(line.get("event", line["type"]))
-
-
-def run(*arguments: object) -> Daemon:
-    daemon = Daemon(*arguments)
-    daemon.finish()
-    return daemon
-
-
-def complaint(daemon: Daemon) -> str:
-    """The one line in which it says why it ended; logs and what LiteRT says of itself come before it."""
-    assert "Traceback" not in daemon.errors
-    *_, last = daemon.errors.splitlines()
-    assert last.startswith("edge-run: ")
-    assert daemon.errors.count(last.removeprefix("edge-run: ")) == 1, "said twice"
-    return last
-
-
 @pytest.fixture
-def mat(tmp_path: Path) -> Iterator["Mat"]:
+def mat(tmp_path: Path) -> Iterator[Mat]:
     mat = Mat(tmp_path / "mat")
     yield mat
     mat.kill()
-
-
-class Mat:
-    """bridge-sim on a pty with a stable name, to be killed and started again."""
-
-    def __init__(self, link: Path) -> None:
-        self.link = link
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self, *arguments: object) -> None:
-        command = [sys.executable, "-m", "firmware_bridge.bridge_sim", "--link", str(self.link), *map(str, arguments)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        assert "bridge-sim:" in self.process.stderr.readline()
-
-    def kill(self) -> None:
-        """As if the plug were pulled: it cleans nothing up."""
-        if self.process:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +156,7 @@ def test_when_nobody_reads_stdout_any_more_the_run_ends_silently(model: Path) ->
 
 
 def test_a_replay_gives_the_same_bytes_twice(recording: Path, model: Path) -> None:
-    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--replay", recording, "--model", model]
+    command = [sys.executable, "-c", PROGRAM, "--replay", recording, "--model", model]
     outputs = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
     assert outputs[0] == outputs[1]
     assert outputs[0].count(b'"type":"pose"') == 17
@@ -377,7 +307,7 @@ def test_missing_files(tmp_path: Path, model: Path) -> None:
         "--port sim: --replay x.matlog",
         "--replay x.matlog --record y.matlog",
         "--port sim: --speed 2",
-        "--port sim: --output mqtt://localhost",
+        "--port sim: --output gopher:x",
         "--port sim:?colour=red",
         "--port sim: --orientation sideways",
         "--replay x.matlog --speed 0",
@@ -402,9 +332,7 @@ def test_a_recording_is_never_overwritten(tmp_path: Path, model: Path) -> None:
 
 
 def test_help_names_every_option_and_exit_code() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from edge.run import cli; cli()", "--help"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     options = (
         "--port --baud --on-disconnect --list-ports --replay -r --speed --orientation --model --mat --record -w "
@@ -417,7 +345,7 @@ def test_help_names_every_option_and_exit_code() -> None:
 
 
 def test_listing_ports_needs_neither_port_nor_model() -> None:
-    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--list-ports", "--model", "/nowhere"]
+    command = [sys.executable, "-c", PROGRAM, "--list-ports", "--model", "/nowhere"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert bool(done.stdout) != ("no serial port" in done.stderr)

@@ -1,5 +1,8 @@
 """Recordings keep the messages as they came and play to their last whole message."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +130,43 @@ def test_a_missing_recording_is_one_failure(tmp_path: Path) -> None:
         with pytest.raises(Failure, match="recording") as caught:
             read_recording(path)
         assert caught.value.code == Exit.MISSING_INPUT
+
+
+@contextmanager
+def files_end_at(size_bytes: int) -> Iterator[None]:
+    """The operating system writes as far as that, then it refuses."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("more_bytes", [0, 1, 40])
+def test_a_write_that_fails_half_way_leaves_whole_messages_and_can_be_gone_on_from(
+    tmp_path: Path, more_bytes: int
+) -> None:
+    path = tmp_path / "b.matlog"
+    with RecordingWriter(path) as recording:
+        recording.write(encode(INFO), 0)
+        recording.write(frame(0), 0)
+        with files_end_at(recording.size_bytes + more_bytes), pytest.raises(OSError, match="too large"):
+            recording.write(frame(1), 0)
+        assert [item.raw for item in read_recording(path)] == [encode(INFO), frame(0)]
+        recording.write(frame(2), 0)
+        assert path.stat().st_size == recording.size_bytes
+    assert [item.raw for item in read_recording(path)] == [encode(INFO), frame(0), frame(2)]
+
+
+def test_an_info_that_could_not_be_written_is_still_awaited(tmp_path: Path) -> None:
+    path = tmp_path / "b.matlog"
+    with RecordingWriter(path) as recording:
+        with files_end_at(20), pytest.raises(OSError, match="too large"):
+            recording.write(encode(INFO), 0)
+        recording.write(frame(0), 0)
+        recording.write(encode(INFO), 0)
+    assert [item.raw for item in read_recording(path)] == [encode(INFO)]
 
 
 def test_a_recording_is_never_overwritten(path: Path) -> None:

@@ -27,7 +27,7 @@ from train.sampling import TrainingSet
 from train.teacher import Teacher
 
 GRADIENT_LIMIT: Final = 5.0
-QUANT_RATE: Final = 0.4
+QUANT_RATE: Final = 0.25
 """Share of the learning rate in stage 3."""
 
 

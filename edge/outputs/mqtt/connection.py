@@ -189,6 +189,8 @@ class Connection:
         if self._online:
             with self._lock:
                 self._hand_over(client)
+            if client.socket() is None:
+                return  # publishing found the connection closed
         decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         write = [sock] if client.want_write() else []
         readable, writable, _ = select.select([sock, self._bell], write, [], 0 if decrypted else TURN_S)
