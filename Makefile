@@ -4,7 +4,7 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench requirements clean
+.PHONY: demo test lint bench soak requirements clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/python -m edge.demo
@@ -19,6 +19,10 @@ lint: $(DEV)/ready
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python tests/bench.py
+
+# Half an hour of torn ports, stopped brokers and a full disk; its two-minute form is among the tests.
+soak: $(DEV)/ready
+	$(DEV)/bin/python tests/soak.py --minutes 30 --json soak.json
 
 # The Pi runtime, pinned: one file for Python 3.11 to 3.13 on aarch64 and x86-64.
 requirements: $(DEV)/ready

@@ -216,7 +216,9 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latenc
     joints = None
     if result.joints is not None:
         rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
-        joints = {name: dict(zip(("x_cm", "y_cm", "confidence"), point)) for name, point in zip(JOINTS, rounded, strict=True)}
+        joints = {
+            name: dict(zip(("x_cm", "y_cm", "confidence"), point)) for name, point in zip(JOINTS, rounded, strict=True)
+        }
     return Pose(
         ts=ts,
         seq=frame.seq,

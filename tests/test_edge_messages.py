@@ -17,6 +17,7 @@ from firmware_bridge.decoder import StreamCounts
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.skeleton import JOINTS
 
+EMPTY = np.zeros((64, 32), np.float32)
 COMMON = {"type", "v", "ts", "seq", "mat"}
 
 
@@ -32,7 +33,8 @@ def parsed(line: Line) -> dict[str, Any]:
 
 def lying() -> Result:
     joints = np.column_stack([np.arange(14) + 0.12345, np.arange(14) * 10.0, np.full(14, 0.123456)])
-    return Result(True, (40.126, 80.0), 4567.89, 900.0, joints, np.array([[0.51234567, 0.2, 0.9]]), "supine")
+    keypoints = np.array([[0.51234567, 0.2, 0.9]])
+    return Result(EMPTY, True, (40.126, 80.0), 4567.89, 900.0, joints, joints, keypoints, "supine")
 
 
 def test_hello_describes_model_grid_units_and_software(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_hello_describes_model_grid_units_and_software(tmp_path: Path) -> None:
 
 
 def test_a_pose_names_every_joint_in_centimetres() -> None:
-    value = parsed(pose(2.0, "bed", 7, frame(np.zeros((64, 32)), seq=3), lying()))
+    value = parsed(pose(2.0, "bed", 7, frame(EMPTY, seq=3), lying()))
     assert value["type"] == "pose"
     assert set(value["joints"]) == set(JOINTS)
     assert value["joints"]["r_ankle"] == {"x_cm": 0.12, "y_cm": 0.0, "confidence": 0.1235}
@@ -62,13 +64,13 @@ def test_a_pose_names_every_joint_in_centimetres() -> None:
 
 
 def test_an_empty_bed_has_null_joints_and_no_keypoints() -> None:
-    value = parsed(pose(2.0, "bed", 7, frame(np.zeros((64, 32))), Result(False, None, 0.0, 3.0)))
+    value = parsed(pose(2.0, "bed", 7, frame(EMPTY), Result(EMPTY, False, None, 0.0, 3.0)))
     assert (value["joints"], value["keypoints"], value["cop_cm"], value["posture"]) == (None, [], None, None)
 
 
 def test_what_is_no_number_in_json_is_refused() -> None:
     with pytest.raises(ValidationError):
-        pose(2.0, "bed", 7, frame(np.zeros((64, 32))), Result(True, (np.nan, 1.0), 1.0, 1.0))
+        pose(2.0, "bed", 7, frame(EMPTY), Result(EMPTY, True, (np.nan, 1.0), 1.0, 1.0))
 
 
 def test_text_from_the_world_stays_on_one_line() -> None:

@@ -247,7 +247,7 @@ cli()
         link.symlink_to(os.readlink(mat.link))
         command = [sys.executable, "-c", program, "--port", str(link), "--on-disconnect", "quit"]
         command += ["--model", str(package(Path(folder)))]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 77, done.stderr
     assert "dialout" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -335,8 +335,9 @@ def test_help_names_every_option_and_exit_code() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     options = (
-        "--port --baud --on-disconnect --list-ports --replay -r --speed --orientation --model --mat --record -w "
-        "--duration -T --output -F"
+        "--port --mat --format --baud --dtr --no-dtr --grid --pitch --orientation --on-disconnect --replay -r --speed "
+        "--model --no-smoothing --duration -T --output -F --record -w --token-file --state-dir --config -c "
+        "--check-config --print-config --list-ports --version"
     )
     assert [option for option in options.split() if option not in done.stdout] == []
     assert "as fast as possible (the default)" in " ".join(done.stdout.split())
