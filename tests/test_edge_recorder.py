@@ -106,7 +106,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         message = f"cannot mount a tmpfs: {done.stderr}"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     yield folder
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)  # also when a failed test left a file open
 
 
 def seqs(path: Path) -> list[int]:
