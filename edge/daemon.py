@@ -40,9 +40,10 @@ def run_live(
 ) -> None:
     """Until `stopping` or `duration_s`; the last line of each mat is `end`, whatever comes.
 
-    `changed` is what the mats' mailboxes share, and `control` wakes; `check` is called at every turn. Raises Failure after it: under
-    `quit_on_loss` for a port that is lost or does not open and for a mat that the model cannot read; always for
-    a port that no waiting mends. Raises whatever `output` and `check` raise, without another line.
+    `changed` is what the mats' mailboxes share, and `control` wakes; `check` is called at every turn. Raises
+    Failure after it: under `quit_on_loss` for a port that is lost or does not open and for a mat that the model
+    cannot read; always for a port that no waiting mends. Raises whatever `output` and `check` raise, without
+    another line.
     """
     notifier = notifier or Notifier({})
     end_s = clock().steady_s + duration_s
@@ -108,8 +109,9 @@ def run_replay(
 ) -> None:
     """Every frame of a recording, `duration_s` of its time long, `speed` times as fast as it was made.
 
-    `corrected` puts right what the mat said of itself. Lines depend on the recording alone, not on the clock. Raises Failure as read_recording does, and under
-    `quit_on_loss` for a mat that the model cannot read. Raises OutputClosed from `output`.
+    `corrected` puts right what the mat said of itself. Lines depend on the recording alone, not on the clock.
+    Raises Failure as read_recording does, and under `quit_on_loss` for a mat that the model cannot read. Raises
+    OutputClosed from `output`.
     """
     now = Instant(0.0, 0.0)
     recorded_start_s: float | None = None

@@ -62,17 +62,20 @@ class LiveMat:
         notices, info, arrival = self.reader.mailbox.take(0.0)
         self.session.dropped = self.reader.mailbox.dropped
         for notice in notices:
-            if not isinstance(notice, LinkDown | LinkUp):
-                yield from self.session.record(notice, now)
-                continue
-            fatal = quit_on_loss and isinstance(notice, LinkDown) and notice.code != Exit.PERMISSION
-            yield from self.session.link(notice, now, fatal=fatal)
-            if fatal and isinstance(notice, LinkDown):
-                raise Failure(notice.reason, notice.code)
+            if isinstance(notice, LinkDown | LinkUp):
+                fatal = quit_on_loss and isinstance(notice, LinkDown) and notice.code != Exit.PERMISSION
+                yield from self.session.link(notice, now, fatal=fatal)
+                if fatal and isinstance(notice, LinkDown):
+                    raise Failure(notice.reason, notice.code)
         if arrival:
             yield from self._frame(arrival)
         if info:  # it came after the frame, or is the frame's own
             yield from self.session.meet(info, now)
+        for notice in notices:
+            if not isinstance(
+                notice, LinkDown | LinkUp
+            ):  # a recording begins with the INFO that the session meets here
+                yield from self.session.record(notice, now)
         yield from self.session.tick(now)
         if self._tare and self.session.stale:
             self._end_taring(Reply(False, "the mat sends no frames any more: nothing was tared"))

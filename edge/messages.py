@@ -217,7 +217,8 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latenc
     if result.joints is not None:
         rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
         joints = {
-            name: dict(zip(("x_cm", "y_cm", "confidence"), point)) for name, point in zip(JOINTS, rounded, strict=True)
+            name: {"x_cm": x_cm, "y_cm": y_cm, "confidence": confidence}
+            for name, (x_cm, y_cm, confidence) in zip(JOINTS, rounded, strict=True)
         }
     return Pose(
         ts=ts,

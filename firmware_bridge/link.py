@@ -20,7 +20,8 @@ DEFAULT_BAUD: Final = 921_600
 READ_BYTES: Final = 1 << 16
 WRITE_TIMEOUT_S: Final = 1.0
 FIRST_WAIT_S: Final = 0.25
-LONGEST_WAIT_S: Final = 8.0
+LONGEST_WAIT_S: Final = 3.0
+"""So that a mat that is back is read again before anybody has to call it missing for long."""
 
 _GONE: Final = (serial.SerialException, OSError, termios.error)
 """All that a port raises when it is unplugged: which one depends on the call."""

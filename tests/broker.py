@@ -32,6 +32,7 @@ HELLO = Hello(
     grid=GridLine(rows=64, cols=32, pitch_x_cm=2.54, pitch_y_cm=2.54),
     units=Units(),
     firmware=Firmware(name="test-mat", version="1.2"),
+    orientation="0",
     device_id=0xBED,
     boot_id=7,
     frame_rate_hz=40.0,

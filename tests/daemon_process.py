@@ -134,6 +134,10 @@ class Port:
         self.name = os.ttyname(self._slave)
         self._seq = 0
 
+    def wait_until_open_by(self, daemon: Daemon) -> None:
+        """Whoever opens a port throws away what came before."""
+        daemon.until_logged("the port is open")
+
     def send(self, data: bytes) -> None:
         while data:
             data = data[os.write(self.master, data) :]

@@ -28,7 +28,7 @@ def mat(tmp_path: Path) -> Iterator[Mat]:
 @pytest.fixture(scope="module")
 def body(pmd: Path) -> np.ndarray:
     """(64, 32) counts of a real person."""
-    return read_pmd(pmd, [5]).medians().pressure[0].round().clip(0, 4095).astype(np.uint16)
+    return np.asarray(read_pmd(pmd, [5]).medians().pressure[0].round().clip(0, 4095), np.uint16)
 
 
 def test_a_frozen_mat_is_stale_within_the_limit_and_fresh_again_when_it_thaws(mat: Mat) -> None:
@@ -64,7 +64,7 @@ def _refusing(http: int) -> tuple[int, dict[str, dict[str, dict[str, str]]]] | N
 
 def test_boot_text_before_the_first_message_is_no_error(body: np.ndarray) -> None:
     with Port() as port, Daemon("--port", port.name) as daemon:
-        daemon.until_logged("the port is open")
+        port.wait_until_open_by(daemon)
         port.send(BOOT_TEXT)
         port.say(info())
         port.frame(body)
@@ -79,6 +79,7 @@ def test_garbage_between_frames_is_counted_and_costs_no_frame(body: np.ndarray) 
     """Random bytes hold an END every 256 bytes or so, and sometimes a header; never a CRC that fits."""
     garbage = np.random.default_rng(0)
     with Port() as port, Daemon("--port", port.name) as daemon:
+        port.wait_until_open_by(daemon)
         port.say(info())
         for _ in range(10):
             port.send(garbage.bytes(20_000))
@@ -97,6 +98,7 @@ def test_a_mat_that_sends_nothing_but_garbage_is_waited_for(body: np.ndarray) ->
     http = free_port()
     outputs = ("--output", "json:-", "--output", f"http://127.0.0.1:{http}")
     with Port() as port, Daemon("--port", port.name, *outputs, "--on-disconnect", "quit") as daemon:
+        port.wait_until_open_by(daemon)
         port.send(garbage.bytes(500_000))
         status, answer = get(http, "/healthz")
         assert status == 503
@@ -120,6 +122,7 @@ def test_a_mat_that_changes_its_grid_is_another_mat_to_every_output(
         outputs = ("json:-", f"mqtt://127.0.0.1:{broker.port}/mats", f"http://127.0.0.1:{http}", f"csv:{csv}")
         options = [argument for output in outputs for argument in ("--output", output)]
         with Daemon("--port", port.name, "--record", night, *options) as daemon:
+            port.wait_until_open_by(daemon)
             for boot_id, (grid, counts) in enumerate(
                 [(None, body), (GRID_II, other), (Grid(8, 8, 2.54, 2.54), small), (None, body)]
             ):
@@ -155,17 +158,20 @@ def _shows(http: int, shape: tuple[int, int]) -> bool:
 
 def test_a_mat_that_the_model_cannot_read_any_more_ends_the_run_under_quit(body: np.ndarray) -> None:
     with Port() as port, Daemon("--port", port.name, "--on-disconnect", "quit") as daemon:
+        port.wait_until_open_by(daemon)
         port.say(info())
         port.frame(body)
         daemon.until("pose")
         port.say(info(Grid(8, 8, 2.54, 2.54), boot_id=8))
         assert daemon.finish() == 78
-    assert "the mat is 20 x 20 cm" in complaint(daemon)
+    assert daemon.errors.splitlines()[-1].startswith("edge-run: the mat is 20 x 20 cm")
+    assert "Traceback" not in daemon.errors
     assert said(daemon.lines[-1]) == "end"
 
 
 def test_frames_of_another_grid_than_info_says_are_corrupt_until_info_comes(body: np.ndarray) -> None:
     with Port() as port, Daemon("--port", port.name) as daemon:
+        port.wait_until_open_by(daemon)
         port.say(info())
         port.frame(body)
         daemon.until("pose")

@@ -105,7 +105,8 @@ class Encoder(nn.Module):
         half, quarter, eighth = config.width, config.width_quarter, config.width_eighth
         self.stage_half = nn.Sequential(ConvNorm(1, half, 3, stride=2), InvertedResidual(half, 2 * half, half, 3))
         self.stage_quarter = nn.Sequential(
-            InvertedResidual(half, config.width_between, quarter, 5, stride=2), InvertedResidual(quarter, 3 * quarter, quarter, 5)
+            InvertedResidual(half, config.width_between, quarter, 5, stride=2),
+            InvertedResidual(quarter, 3 * quarter, quarter, 5),
         )
         self.stage_eighth = nn.Sequential(
             InvertedResidual(quarter, 3 * quarter, eighth, 5, stride=2),
