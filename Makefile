@@ -10,7 +10,7 @@ demo: $(DEMO)/ready
 	$(DEMO)/bin/python -m edge.demo
 
 test: $(DEV)/ready
-	$(DEV)/bin/python -m pytest
+	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(DEV)/ready
 	$(DEV)/bin/ruff check .

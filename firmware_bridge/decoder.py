@@ -48,7 +48,7 @@ class _Assembly:
     header: Header
     counts: NDArray[np.uint16]
     rows_done: int = 0
-    flags: Flag = Flag.NONE
+    flags: int = 0
 
     def belongs(self, header: Header) -> bool:
         mine = self.header
@@ -177,13 +177,14 @@ class Decoder:
         samples = unpack(payload, header.nrows * header.cols, header.sample_format)
         assembly.counts[header.row0 : stop] = samples.reshape(header.nrows, header.cols)
         assembly.rows_done = stop
-        assembly.flags |= Flag(header.flags & _KNOWN_FLAGS) & ~Flag.LAST_CHUNK
+        assembly.flags |= header.flags & _FRAME_FLAGS
         if stop < header.rows:
             return Part(header.seq, header.row0, header.nrows)
         self._assembly = None
         self.counts.received += 1
         assembly.counts.flags.writeable = False
-        return Frame(assembly.counts, header.seq, header.t_us, assembly.flags, header.adc_bits, header.device_id)
+        flags = Flag(assembly.flags)
+        return Frame(assembly.counts, header.seq, header.t_us, flags, header.adc_bits, header.device_id)
 
     def _give_up(self) -> None:
         """The frame under way will not be whole."""
@@ -194,7 +195,7 @@ class Decoder:
             self._assembly = None
 
 
-_KNOWN_FLAGS: Final = sum(Flag)
+_FRAME_FLAGS: Final = sum(Flag) - int(Flag.LAST_CHUNK)
 
 
 def _open(escaped: bytes) -> tuple[Header, bytes]:

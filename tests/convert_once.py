@@ -85,7 +85,7 @@ def quantised(inputs: NDArray[np.float32]) -> NDArray[np.int8]:
 
 def _trained_briefly(pmd: Path, joints: Path) -> Checkpoint:
     """The encoder alone, supervised: its joints mean something, its label-free keypoints little."""
-    config = TrainConfig(steps_mask=0, steps_map=120, steps_quant=0, simulated_share=0, simulated_people=0)
+    config = TrainConfig(steps_mask=0, steps_map=120, simulated_share=0, simulated_people=0)
     maps = read_pmd(pmd, [1, 2, 3], joints=joints).medians()
     examples = maps.examples(GRID_I, config.preprocessing)
     data = TrainingSet(examples, None)

@@ -10,6 +10,7 @@ import tty
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -58,8 +59,12 @@ class Daemon:
 
     def finish(self) -> int:
         """The rest of its lines, and its exit code."""
-        rest, self.errors = self.process.communicate()
-        self.lines += map(json.loads, (rest or "").splitlines())
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        with self.process, ThreadPoolExecutor(1) as reading:  # communicate() would forget what `until` has read ahead
+            errors = reading.submit(self.process.stderr.read)
+            self.lines += map(json.loads, self.process.stdout)
+            self.errors = errors.result()
         return self.process.returncode
 
     def all(self, what: str) -> Lines:
@@ -70,9 +75,9 @@ class Daemon:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """A test that failed leaves nothing running."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
+        self.process.kill()
+        with self.process:  # closes its pipes, and waits
+            pass
 
 
 def said(line: dict[str, Any]) -> str:

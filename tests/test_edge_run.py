@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from daemon_process import PROGRAM, Daemon, Mat, complaint, run, said
+from daemon_process import ENVIRONMENT, PROGRAM, Daemon, Mat, complaint, run, said
 from edge_packages import info, package
 
 from edge.model import DEFAULT_MODEL

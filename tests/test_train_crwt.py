@@ -27,7 +27,7 @@ TRAINING = Training(
 def small(**changes: object) -> TrainConfig:
     """A run of 4 + 6 steps at 32 x 16."""
     settings: dict[str, object] = {
-        "rows": 32, "cols": 16, "pitch_cm": 5.0, "batch": 4, "steps_mask": 4, "steps_map": 6, "steps_quant": 0,
+        "rows": 32, "cols": 16, "pitch_cm": 5.0, "batch": 4, "steps_mask": 4, "steps_map": 6,
         "frozen_steps": 2, "simulated_share": 0.5, "encoder": EncoderConfig(keypoints=4),
         "rebuild": RebuildConfig(widths=(4, 4, 4)),
     }  # fmt: skip

@@ -79,8 +79,6 @@ def test_train_run_goes_under_torchrun_and_one_process_writes(tmp_path: Path) ->
         1,
         "--steps-map",
         2,
-        "--steps-quant",
-        0,
         "--batch",
         4,
         "--simulated-people",

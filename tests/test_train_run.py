@@ -18,7 +18,7 @@ from train import run as train_run
 from train.checkpoint import load_checkpoint, sha256_of
 from train.simulated import FIRST_TRAINING_SEED
 
-TINY = ("--steps-mask", 2, "--steps-map", 4, "--steps-quant", 0, "--batch", 4, "--simulated-people", 6, "--threads", 1)
+TINY = ("--steps-mask", 2, "--steps-map", 4, "--batch", 4, "--simulated-people", 6, "--threads", 1)
 
 
 def run(*arguments: object) -> int:
@@ -91,7 +91,7 @@ def test_a_model_is_adapted_to_unlabelled_recordings(trained: Path, pmd: Path, t
     export = ("--simulated", "3", "--duration", "2", "--rate", "5", "--out", str(night))
     assert train_export.main(export) == Exit.OK
     night.with_suffix(".truth.jsonl").unlink()
-    few = ("--steps-map", 3, "--steps-quant", 0, "--batch", 4, "--simulated-people", 4, "--threads", 1)
+    few = ("--steps-map", 3, "--batch", 4, "--simulated-people", 4, "--threads", 1)
     out = tmp_path / "adapted"
     assert run("--init", trained, "--recordings", tmp_path, "--out", out, *few) == Exit.OK
     before, after = load_checkpoint(trained), load_checkpoint(out / "checkpoint.pt")
@@ -111,7 +111,7 @@ def test_a_model_is_adapted_to_unlabelled_recordings(trained: Path, pmd: Path, t
 
 def test_postures_that_a_data_set_knows_stay_out_of_an_adaptation(trained: Path, pmd: Path, tmp_path: Path) -> None:
     """The reader of pmd knows each map's posture; without --joints the posture head is handed down untouched."""
-    few = ("--steps-map", 1, "--steps-quant", 0, "--batch", 4, "--simulated-people", 0, "--threads", 1)
+    few = ("--steps-map", 1, "--batch", 4, "--simulated-people", 0, "--threads", 1)
     unlabelled = ("--data", pmd, "--experiment", "ii", "--subjects", 4)
     assert run("--init", trained, *unlabelled, "--out", tmp_path, *few) == Exit.OK
     after = load_checkpoint(tmp_path / "checkpoint.pt")
@@ -120,7 +120,7 @@ def test_postures_that_a_data_set_knows_stay_out_of_an_adaptation(trained: Path,
 
 
 def test_an_adaptation_goes_on_only_from_the_model_that_it_began_with(trained: Path, tmp_path: Path, capsys) -> None:
-    few = ("--steps-map", 1, "--steps-quant", 0, "--batch", 4, "--simulated-people", 4, "--threads", 1)
+    few = ("--steps-map", 1, "--batch", 4, "--simulated-people", 4, "--threads", 1)
     other = load_checkpoint(trained)
     other.history = []
     other.save(tmp_path / "other.pt")
@@ -143,8 +143,6 @@ def test_a_run_killed_hard_goes_on_from_its_last_checkpoint(tmp_path: Path) -> N
         "4",
         "--steps-map",
         "36",
-        "--steps-quant",
-        "0",
         "--batch",
         "4",
         "--simulated-people",

@@ -16,7 +16,6 @@ seeds = [0, 1]
 [settings]
 steps_mask = 0
 steps_map = 2
-steps_quant = 0
 frozen_steps = 0
 batch = 4
 simulated_people = 0

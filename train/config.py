@@ -57,7 +57,7 @@ class TrainConfig(Strict):
     steps_mask: int = Field(1000, ge=0, description="steps of stage 1, contact or not; 0: without CRWT")
     steps_map: int = Field(4000, gt=0, description="steps of stage 2, the map itself")
     steps_quant: int = Field(
-        1000, ge=0, description="steps of a stage 3, in which the encoder computes as int8 will; 0: none"
+        0, ge=0, description="steps of a stage 3, in which the encoder computes as int8 will; 0: none"
     )
     frozen_steps: int = Field(150, ge=0, description="first steps of stage 2 during which the encoder rests")
     learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
