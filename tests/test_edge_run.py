@@ -254,22 +254,6 @@ cli()
     assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["end"]
 
 
-def test_a_model_that_disagrees_with_its_manifest(tmp_path: Path) -> None:
-    daemon = run("--port", "sim:", "--model", package(tmp_path, model_sha256="0" * 64))
-    assert daemon.process.returncode == 78
-    assert "SHA-256" in complaint(daemon)
-    assert daemon.errors.count("\n") == 1
-    assert daemon.lines == []
-
-
-def test_a_text_file_as_model(tmp_path: Path) -> None:
-    (tmp_path / "model.tflite").write_text("This is not the model you are looking for.\n")
-    daemon = run("--port", "sim:", "--model", tmp_path / "model.tflite")
-    assert daemon.process.returncode == 78
-    assert "is not a .tflite model" in complaint(daemon)
-    assert daemon.errors.count("\n") == 1
-
-
 def test_a_truncated_recording_is_a_warning(tmp_path: Path, recording: Path, model: Path) -> None:
     cut = tmp_path / "cut.matlog"
     cut.write_bytes(recording.read_bytes()[:-700])
@@ -278,75 +262,3 @@ def test_a_truncated_recording_is_a_warning(tmp_path: Path, recording: Path, mod
     assert "ends within a message" in daemon.errors
     assert [said(line) for line in daemon.lines[-2:]] == ["recording_truncated", "end"]
     assert len(daemon.all("pose")) == 16
-
-
-@pytest.mark.parametrize("content", [b"", b"I am a diary, not a recording.\n" * 100])
-def test_an_empty_or_foreign_file_as_recording(tmp_path: Path, content: bytes, model: Path) -> None:
-    path = tmp_path / "file.matlog"
-    path.write_bytes(content)
-    daemon = run("--replay", path, "--model", model)
-    assert daemon.process.returncode == 65
-    assert str(path) in complaint(daemon)
-    assert daemon.lines == []
-
-
-def test_missing_files(tmp_path: Path, model: Path) -> None:
-    for arguments in (
-        ("--replay", tmp_path / "none.matlog", "--model", model),
-        ("--port", "sim:", "--model", tmp_path / "none.tflite"),
-    ):
-        daemon = run(*arguments)
-        assert daemon.process.returncode == 66
-        assert str(tmp_path / "none.") in complaint(daemon)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "",
-        "--port sim: --replay x.matlog",
-        "--replay x.matlog --record y.matlog",
-        "--port sim: --speed 2",
-        "--port sim: --output gopher:x",
-        "--port sim:?colour=red",
-        "--port sim: --orientation sideways",
-        "--replay x.matlog --speed 0",
-        "--port sim: --duration -1",
-        "--port sim: --duration inf",
-        "--port sim: --on-disconnect panic",
-        "--port sim: --colour red",
-    ],
-)
-def test_wrong_usage(arguments: str, model: Path) -> None:
-    daemon = run(*arguments.split(), "--model", model)
-    assert daemon.process.returncode == 2
-    assert "error: " in daemon.errors or complaint(daemon)
-
-
-def test_a_recording_is_never_overwritten(tmp_path: Path, model: Path) -> None:
-    path = tmp_path / "night.matlog"
-    path.write_text("precious")
-    daemon = run("--port", "sim:", "--duration", 1, "--record", path, "--model", model)
-    assert daemon.process.returncode == 2
-    assert path.read_text() == "precious"
-
-
-def test_help_names_every_option_and_exit_code() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    options = (
-        "--port --mat --format --baud --dtr --no-dtr --grid --pitch --orientation --on-disconnect --replay -r --speed "
-        "--model --no-smoothing --duration -T --output -F --record -w --token-file --state-dir --config -c "
-        "--check-config --print-config --list-ports --version"
-    )
-    assert [option for option in options.split() if option not in done.stdout] == []
-    assert "as fast as possible (the default)" in " ".join(done.stdout.split())
-    for code in (0, 2, 65, 66, 69, 70, 74, 77, 78):
-        assert f"\n  {code:2d}  " in done.stdout
-
-
-def test_listing_ports_needs_neither_port_nor_model() -> None:
-    command = [sys.executable, "-c", PROGRAM, "--list-ports", "--model", "/nowhere"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0
-    assert bool(done.stdout) != ("no serial port" in done.stderr)
