@@ -19,6 +19,8 @@ lint: $(DEV)/ready
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python tests/bench.py
+	$(DEV)/bin/python tests/bench_edge.py latency
+	$(DEV)/bin/python tests/bench_edge.py throughput
 
 # Half an hour of torn ports, stopped brokers and a full disk; its two-minute form is among the tests.
 soak: $(DEV)/ready

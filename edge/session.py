@@ -119,10 +119,10 @@ class Session:
             watch("points")
         self.occupied = result.occupied
         happened = self.behaviour.step(now.steady_s, result.occupied, result.posture)
-        occupied, posture = self.behaviour.occupied, self.behaviour.posture
-        self._regions.step(now.steady_s, result.pressure, result.joints, occupied, posture)
         self.poses += 1
         yield self._pose(frame, info, result, now, watch)
+        occupied, posture = self.behaviour.occupied, self.behaviour.posture
+        self._regions.step(now.steady_s, result.pressure, result.joints, occupied, posture)
         for event in happened:
             yield from self._event(now, event.event, event.detail)
         if happened:
