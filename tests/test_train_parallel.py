@@ -45,17 +45,22 @@ def main() -> None:
         torch.save(gradients_of_all_steps(processes), Path(sys.argv[1]) / f"{processes.rank}.pt")
 
 
-def torchrun(*command: object) -> subprocess.CompletedProcess[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def torchrun(*command: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run([*launch, *map(str, command)], capture_output=True, text=True, env=environment, timeout=240)
 
 
-def test_two_processes_have_the_gradients_of_one_that_accumulates(tmp_path: Path) -> None:
-    done = torchrun(__file__, tmp_path)
+def gradients_of(processes: int, folder: Path) -> list[list[dict[str, torch.Tensor]]]:
+    """What each of so many processes saw."""
+    done = torchrun(__file__, folder, processes=processes)
     assert done.returncode == 0, done.stderr
-    alone = gradients_of_all_steps(Processes())
-    pair = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(processes)]
+
+
+def test_two_processes_have_the_gradients_of_one_that_accumulates(tmp_path: Path) -> None:
+    """All with one thread: more of them sum in another order, which moves an activation across ReLU's kink."""
+    (alone,), pair = gradients_of(1, tmp_path), gradients_of(2, tmp_path)
     assert len(alone) == len(pair[0]) == CONFIG.steps
     for expected, one, other in zip(alone, *pair, strict=True):
         assert expected.keys() == one.keys() == other.keys()
