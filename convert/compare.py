@@ -1,6 +1,6 @@
 """One model computed in several ways over the same maps: where each finds the points, and how far apart they lie."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,13 @@ class Stage:
     """(N, K, 2)."""
     mapped_cm: NDArray[np.float64] | None
     """(N, 14, 2): joints by the joint map; None where there is no map."""
-    features: NDArray[np.float64]
-    """(N, 4K): what the linear heads read."""
+    features: Mapping[str, NDArray[np.float64]]
+    """`keypoints` (N, 4K) and, where there is such an output, `joints` (N, 56): what the linear heads read."""
 
     def postures(self, head: Posture) -> list[str]:
         """The class of each map."""
-        return [head.classes[vote] for vote in head(self.features).argmax(1)]
+        features = np.concatenate([self.features[name] for name in head.reads], 1)
+        return [head.classes[vote] for vote in head(features).argmax(1)]
 
 
 def _nothing() -> None:
@@ -87,7 +88,8 @@ class Bench:
         mapped = self._cm(joint_map(x).reshape(-1, len(JOINTS), 2)) if joint_map and x.size else None
         joints_cm = self._cm(np.stack([j.xy_norm for j in joints])) if joints else mapped
         assert joints_cm is not None  # without an output `joints` there is a joint map: convert-run and edge see to it
-        return Stage(joints_cm, self._cm(np.stack([k.xy_norm for k in keypoints])), mapped, x)
+        read = {"keypoints": x} | ({"joints": features(joints)} if joints else {})
+        return Stage(joints_cm, self._cm(np.stack([k.xy_norm for k in keypoints])), mapped, read)
 
     def _cm(self, xy_norm: NDArray[Any]) -> NDArray[np.float64]:
         return self.preprocessor.mat_cm(xy_norm)

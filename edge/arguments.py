@@ -37,6 +37,8 @@ OPTIONS: Final[Mapping[str, Keys]] = {
     "--state-dir": ("state_dir",),
 }
 """The options that are settings, each with its key in the file."""
+CORRECTIONS: Final = {"--grid": "ROWSxCOLS", "--pitch": "CM[xCM]", "--orientation": "TURN"}
+"""Of what a mat says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,22 @@ def parse(
     if not config.mat:
         raise Failure("give either --port or --replay (--list-ports shows the ports of this machine)", Exit.USAGE)
     return options, config
+
+
+def add_corrections(group: Any, **kwargs: Any) -> None:
+    """The options CORRECTIONS for another command, explained as edge-run explains them; each a text."""
+    for flag, metavar in CORRECTIONS.items():
+        group.add_argument(flag, metavar=metavar, help=_escaped(_described(OPTIONS[flag])), **kwargs)
+
+
+def as_replayed(told: Mapping[str, str | bool], path: Path | None = None) -> DaemonConfig:
+    """What edge-run --replay takes from options, by flag, over the file `path`. Raises Failure in its words.
+
+    It has one mat.
+    """
+    given = {OPTIONS[flag]: Given(value, flag, Exit.USAGE) for flag, value in told.items()}
+    file = read_file(path) if path else ConfigFile(settings={"state_dir": os.devnull})  # else users need a home
+    return read(file, {}, given, replay=Path("recording"))
 
 
 def _given(args: argparse.Namespace) -> dict[Keys, Given]:
@@ -148,9 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     _setting(source, "--format", metavar="wire")
     _setting(source, "--baud", metavar="N")
     _setting(source, "--dtr", action=argparse.BooleanOptionalAction)
-    _setting(source, "--grid", metavar="ROWSxCOLS")
-    _setting(source, "--pitch", metavar="CM[xCM]")
-    _setting(source, "--orientation", metavar="TURN")
+    for flag, metavar in CORRECTIONS.items():
+        _setting(source, flag, metavar=metavar)
     _setting(source, "--on-disconnect", metavar="restart|quit")
     source.add_argument("-r", "--replay", type=Path, metavar="FILE", help="play a recording, without losing a frame")
     source.add_argument(
@@ -186,7 +203,12 @@ def _setting(group: Any, *flags: str, **kwargs: Any) -> None:
     """An option that gives a setting, and is explained as the setting is."""
     keys = OPTIONS[flags[-1]]
     told = kwargs.pop("help", None) or _described(keys)
-    group.add_argument(*flags, dest=".".join(keys), default=None, help=told.replace("%", "%%"), **kwargs)
+    group.add_argument(*flags, dest=".".join(keys), default=None, help=_escaped(told), **kwargs)
+
+
+def _escaped(told: str) -> str:
+    """For argparse, which formats helps."""
+    return told.replace("%", "%%")
 
 
 def _described(keys: Keys) -> str:

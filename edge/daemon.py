@@ -1,10 +1,9 @@
-"""The loops that drive sessions: live from ports, or from a recording."""
+"""The loop that drives sessions, live from ports."""
 
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from edge.control import Control, Reply
@@ -12,10 +11,7 @@ from edge.mat import LiveMat
 from edge.notify import Notifier
 from edge.outputs.sink import Item
 from edge.session import Instant, Session
-from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.messages import Info
-from firmware_bridge.recording import Truncated, read_recording
 
 TURN_S: Final = 0.2
 """Longest turn of a loop, and so the delay with which a signal is heeded."""
@@ -53,7 +49,8 @@ def run_live(
     try:
         while not stopping() and clock().steady_s < end_s:
             with changed:
-                changed.wait_for(lambda: control.waiting or any(mat.reader.mailbox.has_news for mat in mats), TURN_S)
+                if not (control.waiting or any(mat.reader.mailbox.has_news for mat in mats)):
+                    changed.wait(TURN_S)
             _turn(mats, output, control, quit_on_loss)
             check()
             notifier.watchdog()
@@ -93,71 +90,6 @@ def _turn(mats: Sequence[LiveMat], output: Output, control: Control, quit_on_los
 def status_line(mats: Sequence[LiveMat]) -> str:
     """For `systemctl status`: each mat, and whether its frames are fresh."""
     return ", ".join(f"{mat.name}: {'no fresh frames' if mat.session.stale else 'frames come'}" for mat in mats)
-
-
-def run_replay(
-    path: Path,
-    decoder: Decoder,
-    session: Session,
-    output: Output,
-    stopping: Callable[[], bool],
-    *,
-    corrected: Callable[[Info], Info] = lambda info: info,
-    quit_on_loss: bool = False,
-    speed: float = math.inf,
-    duration_s: float = math.inf,
-) -> None:
-    """Every frame of a recording, `duration_s` of its time long, `speed` times as fast as it was made.
-
-    `corrected` puts right what the mat said of itself. Lines depend on the recording alone, not on the clock.
-    Raises Failure as read_recording does, and under `quit_on_loss` for a mat that the model cannot read. Raises
-    OutputClosed from `output`.
-    """
-    now = Instant(0.0, 0.0)
-    recorded_start_s: float | None = None
-    mat: Info | None = None
-    start_s = clock().steady_s
-    failure: Failure | None = None
-    for recorded in read_recording(path, decoder):
-        unix_s = recorded.unix_us / 1e6
-        now = Instant(unix_s, max(now.steady_s, unix_s))
-        if recorded_start_s is None:
-            recorded_start_s = now.steady_s
-        recorded_s = now.steady_s - recorded_start_s
-        _wait_until(start_s + recorded_s / speed, stopping)
-        if stopping() or recorded_s >= duration_s:
-            break
-        for item in session.tick(now):
-            output(item)
-        match recorded.event:
-            case Info() as info:
-                mat = corrected(info)
-                items = session.meet(mat, now)
-            case Frame() as frame if mat and frame.counts.shape == (mat.rows, mat.cols):
-                items = session.frame(frame, mat, now)
-            case Frame():
-                session.dropped += 1
-                continue
-            case Truncated(n_bytes):
-                detail = f"recording {path} ends within a message ({n_bytes} bytes are left out)"
-                items = session.truncated(detail, now)
-            case _:
-                continue
-        for item in items:
-            output(item)
-        try:
-            _check_problem(session, quit_on_loss)
-        except Failure as error:
-            failure = error
-            break
-    output(session.end(now))
-    if failure:
-        raise failure
-
-
-def _wait_until(due_s: float, stopping: Callable[[], bool]) -> None:
-    while (wait_s := due_s - clock().steady_s) > 0 and not stopping():
-        time.sleep(min(wait_s, TURN_S))
 
 
 def _check_problem(session: Session, quit_on_loss: bool) -> None:

@@ -1,8 +1,9 @@
 """edge-diff: how far apart two models, two settings or two runs of edge-run are on the same frames.
 
-One recording is replayed twice, with what is given twice: --model, --orientation, --smoothing, --calibration; first
-A, then B. Or two sources are compared, each a recording or the JSON lines of a run. Frames are matched by boot id,
-sequence number and device time. Poses are made by the code that edge-run runs.
+One recording is replayed twice, with what is given twice: --model, --grid, --pitch, --orientation, --smoothing,
+--calibration, or --config with any of these; first A, then B. Or two sources are compared, each a recording or the
+JSON lines of a run. Frames are matched by boot id, sequence number and device time. Poses are made by the code that
+edge-run runs.
 """
 
 import argparse
@@ -10,22 +11,25 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from edge.arguments import CORRECTIONS, OPTIONS, add_corrections, as_replayed
+from edge.calibration import store
 from edge.diff_poses import Difference, Place, Said, compare, read_lines, said_of
 from edge.messages import Pose
-from edge.model import DEFAULT_MODEL, KeypointModel
-from edge.replayed import How, Progress, Replay, read_calibration, read_orientation
-from edge.smoothing import Smoothing
+from edge.model import KeypointModel
+from edge.replayed import How, Progress, Replay, read_calibration
 from firmware_bridge.errors import Exit, Failure, run_command
-from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.skeleton import JOINTS
 
-SETTINGS: Final = ("model", "orientation", "smoothing", "calibration")
+CORRECTING: Final = tuple(flag.removeprefix("--") for flag in CORRECTIONS)
+SETTINGS: Final = ("config", "mat", "model", *CORRECTING, "smoothing", "calibration")
+UNCORRECTED: Final = "mat"
+"""As the mat says itself, for one side of a comparison."""
 
 EPILOG: Final = """\
 exit codes:
@@ -34,13 +38,14 @@ exit codes:
    2  wrong usage
   65  a source is empty, or neither a recording nor JSON lines of edge-run; or no frame is in both
       (a recording that is cut off: compared to its last whole frame, with a warning)
-  66  a source, a model or a calibration is missing
+  66  a source, a configuration, a model or a calibration is missing
   70  an unexpected error, please report it
-  78  a model is unreadable or disagrees with its manifest, or a calibration is wrong
+  78  a configuration or a calibration is wrong, or a model is unreadable or disagrees with its manifest
 
 examples:
   edge-diff night.matlog --model old.tflite --model new.tflite --max-mean-cm 1
   edge-diff night.matlog --smoothing on --smoothing off
+  edge-diff night.matlog --config bed.toml --config calmer.toml
   edge-diff night.matlog --calibration none --calibration bed.calibration.json --json | jq .joints.head
   edge-diff live.jsonl night.matlog
 """
@@ -80,12 +85,7 @@ class _Side:
         words = [f"--{name} {value}" for name, value in chosen.items()]
         self.name = " ".join([str(self._path), *([] if self._is_lines else words)])
         if not self._is_lines:
-            self._how = How(
-                KeypointModel.from_files(Path(chosen.get("model", DEFAULT_MODEL))),
-                read_orientation(chosen.get("orientation", "mat")),
-                Smoothing() if chosen.get("smoothing", "on") == "on" else None,
-                read_calibration(chosen.get("calibration", "none")),
-            )
+            self._how = _how(chosen)
 
     def poses(self) -> list[Said]:
         if self._is_lines:
@@ -101,6 +101,26 @@ class _Side:
         replay(self._path, take)
         progress.close()
         return said
+
+
+def _how(chosen: Mapping[str, str]) -> How:
+    """As edge-run --replay, whose calibrations are those of a configuration that says where they are."""
+    as_recorded = {name for name in CORRECTING if chosen.get(name) == UNCORRECTED}
+    names = [name for name in ("mat", "model", *CORRECTING) if name in chosen and name not in as_recorded]
+    told: dict[str, str | bool] = {f"--{name}": chosen[name] for name in names}
+    if "smoothing" in chosen:
+        told["--no-smoothing"] = chosen["smoothing"] == "on"
+    file = Path(chosen["config"]) if "config" in chosen else None
+    config = as_replayed(told, file)
+    mat = config.mat[0].model_copy(update={OPTIONS[f"--{name}"][-1]: None for name in as_recorded})
+    if "calibration" in chosen:
+        calibration = read_calibration(chosen["calibration"])
+    elif file and "state_dir" in config.model_fields_set:
+        calibration = store.read(store.path_of(config.state_dir, mat.name))
+    else:
+        calibration = None
+    smoothing = config.smoothing if config.smoothing.enabled else None
+    return How(KeypointModel.from_files(config.model), mat, smoothing, calibration)
 
 
 def _holds_lines(path: Path) -> bool:
@@ -170,32 +190,28 @@ def _limit_cm(text: str) -> float:
     return limit_cm
 
 
-def _orientation(text: str) -> str:
-    read_orientation(text)
-    return text
-
-
 def _parser() -> argparse.ArgumentParser:
     _limit_cm.__name__ = "distance in cm"  # argparse says "invalid <name> value"
-    _orientation.__name__ = f"orientation (mat, {', '.join(ORIENTATIONS)})"
     parser = argparse.ArgumentParser(
         prog="edge-diff", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "sources", nargs="+", type=Path, metavar="SOURCE", help="one or two: recordings, or JSON lines of edge-run"
     )
-    settings = parser.add_argument_group("settings of recordings; once for A and B, or twice: for A, then for B")
+    settings = parser.add_argument_group(
+        "settings of recordings",
+        f"once for A and B, or twice: for A, then for B; {UNCORRECTED} for a grid, pitch or orientation as recorded",
+    )
+    settings.add_argument(
+        "-c", "--config", action="append", default=[], metavar="FILE", help="of edge-run; the options below count more"
+    )
+    settings.add_argument(
+        "--mat", action="append", default=[], metavar="NAME", help="which of the configuration's, if it has several"
+    )
     settings.add_argument(
         "--model", action="append", default=[], metavar="FILE", help=".tflite with its .json beside it"
     )
-    settings.add_argument(
-        "--orientation",
-        action="append",
-        default=[],
-        type=_orientation,
-        metavar="TURN",
-        help="as edge-run --orientation; mat (the default): as the recording says",
-    )
+    add_corrections(settings, action="append", default=[])
     settings.add_argument(
         "--smoothing", action="append", default=[], choices=("on", "off"), help="of joints (default on)"
     )

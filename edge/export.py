@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO, Final
 
+from edge.arguments import CORRECTIONS, add_corrections, as_replayed
+from edge.config.settings import MatSettings
 from edge.export_formats import WRITERS, MakeWriter, Writer
 from edge.manifest import Manifest
 from edge.messages import Pose
@@ -26,12 +28,11 @@ from edge.replayed import (
     Replay,
     frames_of,
     read_calibration,
-    read_orientation,
     start_unix_us,
 )
 from edge.smoothing import Smoothing
 from firmware_bridge.errors import Exit, Failure, run_command
-from firmware_bridge.geometry import ORIENTATIONS, Orientation
+from firmware_bridge.geometry import Orientation
 from firmware_bridge.messages import Info
 
 ENDINGS: Final = {".npz": "npz", ".csv": "csv", ".asf": "tekscan"}
@@ -75,11 +76,12 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="edge-export: %(message)s", stream=sys.stderr)
+    (mat,) = as_replayed({flag: told for flag in CORRECTIONS if (told := getattr(args, flag.removeprefix("--")))}).mat
     make = WRITERS[_check(args)]
     starts_us = [start_unix_us(path) for path in args.recordings]
-    how = _how(args) if args.poses else None
+    how = _how(args, mat) if args.poses else None
     progress = Progress("edge-export", sum(path.stat().st_size for path in args.recordings))
-    export = _Export(args.out, make, how, args.orientation, args.start, args.end, progress)
+    export = _Export(args.out, make, how, mat, args.start, args.end, progress)
     try:
         export.run(args.recordings, starts_us)
     except OSError as error:
@@ -106,14 +108,14 @@ class _Export:
         out: Path,
         make: MakeWriter,
         how: How | None,
-        orientation: Orientation | None,
+        mat: MatSettings,
         from_s: float,
         to_s: float,
         progress: Progress,
     ) -> None:
         self.n = 0
         self.first: RecordedFrame | None = None
-        self._out, self._make, self._how, self._orientation = out, make, how, orientation
+        self._out, self._make, self._how, self._corrected = out, make, how, mat.corrected
         self._from_s, self._to_s, self._progress = from_s, to_s, progress
         self._writer: Writer | None = None
         self._spools = ExitStack()
@@ -138,7 +140,7 @@ class _Export:
             if replay:
                 self._pose(replay, path, (start_us - starts_us[0]) / 1e6, starts_us[0], file)
             else:
-                for frame in frames_of(path, self._turn, starts_us[0]):
+                for frame in frames_of(path, self._turn, starts_us[0], corrected=self._corrected):
                     if frame.time_s >= self._to_s:
                         break
                     self._take(path, frame, None, file)
@@ -146,7 +148,7 @@ class _Export:
 
     def _pose(self, replay: Replay, path: Path, offset_s: float, start_us: int, file: BinaryIO) -> None:
         """Frame and pose go side by side: the replay, which has seen them all, warns."""
-        frames = frames_of(path, self._turn, start_us, warn=lambda text: None)
+        frames = frames_of(path, self._turn, start_us, corrected=self._corrected, warn=lambda text: None)
 
         def take(pose: Pose) -> None:
             self._take(path, _frame_of(pose, frames), pose, file)
@@ -169,10 +171,8 @@ class _Export:
         self._writer.write(frame, pose)
         self.n += 1
 
-    def _turn(self, mat: Info) -> Orientation:
-        if self._how:
-            return self._how.turn(mat)
-        return mat.orientation if self._orientation is None else self._orientation
+    def _turn(self, info: Info) -> Orientation:
+        return self._how.turn(info) if self._how else info.orientation
 
     def _spool(self) -> IO[bytes]:
         """Without a name, beside the output: where that fits there may be room for as much again, unlike in /tmp."""
@@ -207,10 +207,10 @@ def _in_words(frame: RecordedFrame) -> str:
     return f"{grid.rows} x {grid.cols} taxels of {pitch}, up to {frame.info.adc_full_scale} counts"
 
 
-def _how(args: argparse.Namespace) -> How:
+def _how(args: argparse.Namespace, mat: MatSettings) -> How:
     return How(
         KeypointModel.from_files(args.model),
-        args.orientation,
+        mat,
         Smoothing() if args.smoothing == "on" else None,
         read_calibration(args.calibration),
     )
@@ -244,7 +244,6 @@ def _seconds(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     _seconds.__name__ = "number of seconds"  # argparse says "invalid <name> value"
-    read_orientation.__name__ = f"orientation (mat, {', '.join(ORIENTATIONS)})"
     parser = argparse.ArgumentParser(
         prog="edge-export", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -257,12 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--to", dest="end", type=_seconds, default=math.inf, metavar="S", help="leave out what is from there on"
     )
-    parser.add_argument(
-        "--orientation",
-        type=read_orientation,
-        metavar="TURN",
-        help="as edge-run --orientation, where the recording says wrong",
-    )
+    add_corrections(parser)
     poses = parser.add_argument_group("poses")
     poses.add_argument("--poses", action="store_true", help="add what edge-run says of each frame")
     poses.add_argument(

@@ -22,7 +22,7 @@ MIDDLE: Final = np.float32(0.5)
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """What one output says of K points."""
+    """What heat maps say of K points."""
 
     xy_norm: NDArray[np.float32]
     """(K, 2): x along columns, y along rows, 0..1 of the model's grid."""
@@ -31,10 +31,44 @@ class Keypoints:
     spread_cm: NDArray[np.float32]
     """(K,): standard deviation of the heat map around the point; small where the model is sure."""
 
+    def __getitem__(self, some: slice) -> "Keypoints":
+        return Keypoints(self.xy_norm[some], self.value[some], self.spread_cm[some])
+
+    def __add__(self, others: "Keypoints") -> "Keypoints":
+        return Keypoints(
+            np.concatenate([self.xy_norm, others.xy_norm]),
+            np.concatenate([self.value, others.value]),
+            np.concatenate([self.spread_cm, others.spread_cm]),
+        )
+
     @property
     def features(self) -> NDArray[np.float32]:
         """(4K,): x_norm, y_norm, value, sureness of each point, as the manifest's linear heads take them."""
-        return np.column_stack([self.xy_norm, self.value, confidence(self.spread_cm, FEATURE_HALF_CM)]).ravel()
+        features = np.empty((len(self.value), 4), np.float32)
+        features[:, :2], features[:, 2] = self.xy_norm, self.value
+        features[:, 3] = confidence(self.spread_cm, FEATURE_HALF_CM)
+        return features.ravel()
+
+
+class Cells:
+    """The cells of heat maps on the model's grid, and what is expected over them."""
+
+    def __init__(self, rows: int, cols: int, model: Grid) -> None:
+        self.shape = rows, cols
+        x_norm = (np.arange(cols) + 0.5) / cols - MIDDLE
+        y_norm = (np.arange(rows) + 0.5) / rows - MIDDLE
+        y, x = np.meshgrid(y_norm, x_norm, indexing="ij")
+        r2_cm2 = (x * model.width_cm) ** 2 + (y * model.height_cm) ** 2
+        moments = [np.ones_like(x), x, y, r2_cm2, np.zeros_like(x)]
+        self._moments = np.stack([m.ravel() for m in moments]).astype(np.float32)
+        self._value = self._moments[-1].reshape(rows, cols)
+        self._pool_rows = _pooling(rows, model.rows)
+        self._pool_cols = _pooling(cols, model.cols).T
+
+    def moments(self, model_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(5, rows * cols): 1, x_norm, y_norm, r2_cm2 and the input's value of each cell, until the next call."""
+        self._value[:] = self._pool_rows.dot(model_input).dot(self._pool_cols)
+        return self._moments
 
 
 class HeatmapDecoder:
@@ -42,37 +76,34 @@ class HeatmapDecoder:
 
     def __init__(self, output: Output, model: Grid) -> None:
         self.output = output
+        self.cells = Cells(output.rows, output.cols, model)
+        self._size_cm = np.array([[model.width_cm], [model.height_cm]], np.float32)
         self._exp = np.exp(-output.scale * np.arange(256)).astype(np.float32)
-        self._size_cm = np.array([model.width_cm, model.height_cm], np.float32)
-        x_norm = (np.arange(output.cols) + 0.5) / output.cols - MIDDLE
-        y_norm = (np.arange(output.rows) + 0.5) / output.rows - MIDDLE
-        y, x = np.meshgrid(y_norm, x_norm, indexing="ij")
-        r2_cm2 = (x * model.width_cm) ** 2 + (y * model.height_cm) ** 2
-        moments = [np.ones_like(x), x, y, r2_cm2]
-        self._moments = np.stack([m.ravel() for m in moments]).astype(np.float32)
-        self._pool_rows = _pooling(output.rows, model.rows)
-        self._pool_cols = _pooling(output.cols, model.cols).T
 
     def __call__(self, logits: NDArray[np.int8], model_input: NDArray[np.float32]) -> Keypoints:
         """logits (rows, cols, K), model_input on the model's grid in 0..1."""
+        return expected(self.cells.moments(model_input).dot(self.weights(logits)), self._size_cm)
+
+    def weights(self, logits: NDArray[np.int8]) -> NDArray[np.float32]:
+        """(rows, cols, K) -> (rows * cols, K): the softmax of each map, but for a factor."""
         largest = logits.max(0).max(0)
         below = (largest - logits).view(np.uint8)  # 0..255: what int8 wraps, uint8 shows as it is
-        weights = self._exp.take(below.reshape(-1, len(largest)))
-        return self._expect(weights, model_input)
+        flat = below.reshape(-1, len(largest))
+        return np.asarray(self._exp.take(flat, mode="wrap"))  # nothing wraps: it is the fastest mode
 
     def from_float(self, logits: NDArray[Any], model_input: NDArray[np.float32]) -> Keypoints:
         """The same from float logits (rows, cols, K): what the int8 result is compared with."""
-        rows, cols, k = logits.shape
-        flat = logits.reshape(rows * cols, k)
-        return self._expect(np.exp(flat - flat.max(0)).astype(np.float32), model_input)
+        flat = logits.reshape(-1, logits.shape[-1])
+        weights = np.exp(flat - flat.max(0)).astype(np.float32)
+        return expected(self.cells.moments(model_input).dot(weights), self._size_cm)
 
-    def _expect(self, weights: NDArray[np.float32], model_input: NDArray[np.float32]) -> Keypoints:
-        value = self._pool_rows @ model_input @ self._pool_cols
-        sums = np.concatenate([self._moments, value.reshape(1, -1)]) @ weights
-        mean = sums[1:] / sums[0]
-        xy_norm = mean[:2].T
-        variance_cm2 = mean[2] - ((xy_norm * self._size_cm) ** 2).sum(1)
-        return Keypoints(xy_norm + MIDDLE, mean[3], np.sqrt(np.maximum(variance_cm2, 0)))
+
+def expected(sums: NDArray[np.float32], size_cm: NDArray[np.float32]) -> Keypoints:
+    """(5, K) sums of `Cells.moments` under weights, (2, 1) width and height of the model's grid -> K points."""
+    mean = sums[1:] / sums[0]
+    x_cm, y_cm = mean[:2] * size_cm
+    variance_cm2 = mean[2] - (x_cm * x_cm + y_cm * y_cm)
+    return Keypoints(mean[:2].T + MIDDLE, mean[3], np.sqrt(np.maximum(variance_cm2, 0)))
 
 
 def _pooling(n_cells: int, n: int) -> NDArray[np.float32]:

@@ -71,6 +71,9 @@ class Posture(LinearHead):
     """Linear posture head, one output a class; the largest wins."""
 
     classes: list[str]
+    reads: list[Literal["keypoints", "joints"]] = Field(
+        ["keypoints"], min_length=1, description="outputs whose points' features it takes, one after the other"
+    )
 
 
 class Confidence(Strict):

@@ -2,15 +2,17 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edge.calibration import store
+from edge.calibration.collector import Refused
 from edge.calibration.faults import FaultFinder
-from edge.calibration.tare import Refused, Tare
+from edge.calibration.gains import KnownLoad, worth
+from edge.calibration.tare import Tare
 from edge.calibration.values import Calibration, in_words
 from edge.control import Command, Reply
 from edge.latency import Stopwatch
@@ -21,11 +23,28 @@ from edge.source import Arrival, PortReader
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.link import LinkDown, LinkUp
+from firmware_bridge.messages import Info
 
 log = logging.getLogger(__name__)
 
 STORE_EVERY_S: Final = 3600.0
 """How often the zero that follows the mat's drift is written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrating:
+    """What somebody asked for, while frames are collected for it."""
+
+    collector: Tare | KnownLoad
+    info: Info
+    calibration: Calibration | None
+    """As they were when it began."""
+    answer: Future[Reply]
+
+    def is_of(self, info: Info, calibration: Calibration | None) -> bool:
+        """Whether they are the mat's still."""
+        mat = info.device_id, info.rows, info.cols
+        return calibration is self.calibration and mat == (self.info.device_id, self.info.rows, self.info.cols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +67,7 @@ class LiveMat:
         places: Places,
     ) -> None:
         self.reader, self.session, self.recorder, self._places = reader, session, recorder, places
-        self._tare: tuple[Tare, Future[Reply]] | None = None
+        self._calibrating: Calibrating | None = None
         self._faults: FaultFinder | None = None
         self._stored_s = -math.inf
 
@@ -59,7 +78,7 @@ class LiveMat:
     def turn(self, now: Instant, quit_on_loss: bool) -> Iterator[Item]:
         """Everything that came since the last turn. Raises Failure for a loss under `quit_on_loss`, and whatever
         ended the reader."""
-        notices, info, arrival = self.reader.mailbox.take(0.0)
+        notices, info, arrival = self.reader.mailbox.take()
         self.session.dropped = self.reader.mailbox.dropped
         for notice in notices:
             if isinstance(notice, LinkDown | LinkUp):
@@ -77,8 +96,8 @@ class LiveMat:
             ):  # a recording begins with the INFO that the session meets here
                 yield from self.session.record(notice, now)
         yield from self.session.tick(now)
-        if self._tare and self.session.stale:
-            self._end_taring(Reply(False, "the mat sends no frames any more: nothing was tared"))
+        if self.session.stale:
+            self._end_calibrating(Reply(False, "the mat sends no frames any more: nothing was calibrated"))
         if now.steady_s - self._stored_s >= STORE_EVERY_S:
             self._stored_s = now.steady_s
             self._store_followed()
@@ -86,15 +105,15 @@ class LiveMat:
     def _frame(self, arrival: Arrival) -> Iterator[Item]:
         now = Instant(arrival.unix_s, arrival.steady_s)
         yield from self.session.frame(arrival.frame, arrival.info, now, Stopwatch(arrival.steady_s))
-        yield from self._go_on_taring(arrival, now)
+        yield from self._go_on_calibrating(arrival, now)
         yield from self._look_for_faults(arrival, now)
 
     def obey(self, command: Command, answer: Future[Reply], now: Instant) -> Iterator[Item]:
-        """Answers now, or for a tare when it ends."""
+        """Answers now, or for a calibration when it ends."""
         try:
             match command.action:
-                case "tare":
-                    self._begin_taring(command, answer)
+                case "tare" | "even" | "weigh":
+                    self._begin_calibrating(command, answer)
                     return
                 case "record":
                     reply = self._record()
@@ -102,8 +121,7 @@ class LiveMat:
                     self.recorder.stop()
                     reply = Reply(True, "recording has stopped")
                 case "turn":
-                    yield from self._turn_mat(command, now)
-                    reply = Reply(True, self._turned(command))
+                    reply = yield from self._turn_mat(command, now)
         except Failure as failure:
             reply = Reply(False, str(failure))
         answer.set_result(reply)
@@ -111,7 +129,7 @@ class LiveMat:
     def close(self) -> None:
         """After the reader has stopped."""
         self.recorder.close()
-        self._end_taring(Reply(False, "edge-run ends"))
+        self._end_calibrating(Reply(False, "edge-run ends"))
         self._store_followed()
 
     def _record(self) -> Reply:
@@ -123,60 +141,83 @@ class LiveMat:
         self.recorder.start(folder)
         return Reply(True, f"recording to {folder}")
 
-    def _turn_mat(self, command: Command, now: Instant) -> Iterator[Item]:
+    def _turn_mat(self, command: Command, now: Instant) -> Generator[Item, None, Reply]:
         if command.orientation not in ORIENTATIONS:
             known = ", ".join(ORIENTATIONS)
             raise Failure(f"orientation {command.orientation} is not known: give one of {known}", Exit.USAGE)
-        yield from self.session.turn(ORIENTATIONS[command.orientation], now)
-
-    def _turned(self, command: Command) -> str:
-        """The reply, once it has been turned; a calibration keeps it for the next run."""
         text = f"the mat lies turned by {command.orientation} from now on"
-        if self.session.calibration is None:
-            return f"{text}, until edge-run ends: tare it, or set its orientation in the configuration"
-        values = dict(self.session.calibration) | {"orientation": command.orientation}
-        return text + self._keep(Calibration.model_validate(values))
+        if self.session.calibrated:  # before the turn, so that what is stored later has the orientation too
+            values = dict(self._followed()) | {"orientation": command.orientation}
+            text += self._keep(Calibration.model_validate(values))
+        else:
+            text += ", until edge-run ends: tare it, or set its orientation in the configuration"
+        yield from self.session.turn(ORIENTATIONS[command.orientation], now)
+        return Reply(True, text)
 
-    def _begin_taring(self, command: Command, answer: Future[Reply]) -> None:
-        self._end_taring(Reply(False, "another tare was asked for"))
-        if self.session.info is None or self.session.stale:
-            answer.set_result(Reply(False, "no frames come from this mat: nothing to tare"))
-            return
-        self._tare = (Tare(self.session.info, self.session.calibration, force=command.force), answer)
+    def _begin_calibrating(self, command: Command, answer: Future[Reply]) -> None:
+        session = self.session
+        if session.info is None or session.stale:
+            raise Failure("no frames come from this mat: nothing to calibrate", Exit.DEVICE_LOST)
+        collector: Tare | KnownLoad
+        if command.action == "tare":
+            collector = Tare(session.info, session.calibration, force=command.force)
+        else:
+            collector = self._known_load(session.info, command)
+        self._end_calibrating(Reply(False, "another calibration was asked for"))
+        self._calibrating = Calibrating(collector, session.info, session.calibration, answer)
 
-    def _go_on_taring(self, arrival: Arrival, now: Instant) -> Iterator[Item]:
-        if self._tare is None:
+    def _known_load(self, info: Info, command: Command) -> KnownLoad:
+        if command.action == "weigh" and not (command.mass_kg and command.mass_kg > 0):
+            raise Failure("weigh needs mass_kg, the weight of whoever lies on the mat", Exit.USAGE)
+        if not self.session.calibrated:
+            raise Failure("the mat is not tared yet: empty it and tare it first", Exit.USAGE)
+        return KnownLoad(self._followed(), info.grid, command.mass_kg if command.action == "weigh" else None)
+
+    def _go_on_calibrating(self, arrival: Arrival, now: Instant) -> Iterator[Item]:
+        if self._calibrating is None:
             return
-        tare, _ = self._tare
-        if not tare.feed(arrival.frame.counts, self.session.occupied, now.steady_s):
+        if not self._calibrating.is_of(arrival.info, self.session.calibration):
+            self._end_calibrating(Reply(False, "the mat or its calibration has changed meanwhile: ask again"))
             return
-        made = tare.result(now.unix_s)
+        collector = self._calibrating.collector
+        if not collector.feed(arrival.frame.counts, self.session.occupied, now.steady_s):
+            return
+        tared = isinstance(collector, Tare)
+        made = collector.result(now.unix_s) if isinstance(collector, Tare) else collector.result()
         if isinstance(made, Refused):
-            self._end_taring(Reply(False, made.reason))
+            self._end_calibrating(Reply(False, made.reason))
             return
-        detail = f"tared; faulty taxels: {in_words(made.faulty)}{self._keep(made)}"
-        self._end_taring(Reply(True, detail))
+        done = "tared; faulty taxels: " + in_words(made.faulty) if tared else "calibrated: " + worth(made)
+        detail = done + self._keep(made)
+        self._end_calibrating(Reply(True, detail))
         yield from self.session.use(made, now)
-        yield from self.session.tared(detail, now)
+        yield from self.session.tell("tared" if tared else "calibrated", detail, now)
 
-    def _end_taring(self, reply: Reply) -> None:
-        if self._tare:
-            self._tare[1].set_result(reply)
-            self._tare = None
+    def _end_calibrating(self, reply: Reply) -> None:
+        if self._calibrating:
+            self._calibrating.answer.set_result(reply)
+            self._calibrating = None
 
     def _look_for_faults(self, arrival: Arrival, now: Instant) -> Iterator[Item]:
         """Taxels that die in use: an empty mat cannot show them."""
-        calibration = self.session.followed
-        if calibration is None:
+        if not self.session.calibrated:
             return
-        self._faults = self._faults or FaultFinder(calibration)
+        if self._faults is None:
+            self._faults = FaultFinder(self._followed())
         if not self._faults.feed(arrival.frame.counts, self.session.occupied, now.steady_s):
             return
+        calibration = self._followed()
         wider = calibration.with_faults(self._faults.faults)
         if wider.faults != calibration.faults:
             log.warning("faulty taxels: %s", in_words(wider.faulty))
             self._store(wider)
             yield from self.session.use(wider, now)
+
+    def _followed(self) -> Calibration:
+        """Of a calibrated session; too dear for every frame."""
+        followed = self.session.followed
+        assert followed
+        return followed
 
     def _store_followed(self) -> None:
         """A zero that has drifted for weeks is not to begin anew where it was."""

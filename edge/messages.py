@@ -1,28 +1,25 @@
 """The JSON lines on stdout: hello, pose, event, health, end. One object a line; consumers skip unknown keys."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge import __version__
 from edge.model import KeypointModel
 from edge.pipeline import Pipeline, Result
 from edge.regions import Load
+from edge.rounding import rounded
 from edge.units import PressureUnit
 from firmware_bridge.decoder import Frame, StreamCounts
-from firmware_bridge.geometry import ORIENTATIONS
+from firmware_bridge.geometry import spelled
 from firmware_bridge.messages import Info
 from firmware_bridge.skeleton import JOINTS
 
-
-def _rounded(digits: int) -> PlainSerializer:
-    return PlainSerializer(lambda value: round(value, digits), return_type=float)
-
-
-Cm = Annotated[float, _rounded(2)]
-Milliseconds = Annotated[float, _rounded(2)]
-JOINT_STEPS: Final = np.array([100, 100, 10_000])
+Cm = Annotated[float, rounded(2)]
+Milliseconds = Annotated[float, rounded(2)]
+JOINT_STEPS: Final = np.array([100.0, 100.0, 10_000.0])
 """Of a joint's x_cm, y_cm and confidence in a line: so many to each unit."""
 
 
@@ -33,7 +30,7 @@ class Line(BaseModel):
 
     type: str
     v: Literal[1] = Field(default=1, description="version of this format; grows when a key changes its meaning")
-    ts: Annotated[float, _rounded(6)] = Field(description="Unix s; in a replay the time of the recording")
+    ts: Annotated[float, rounded(6)] = Field(description="Unix s; in a replay the time of the recording")
     seq: int | None = Field(description="sequence number of the frame; in other lines of the latest frame")
     mat: str
 
@@ -73,7 +70,7 @@ class Units(BaseModel):
 
 
 class Hello(Line):
-    """The first line, and again whenever the mat turns out to be another."""
+    """The first line, and again whenever the mat turns out to be another or somebody sought in a replay."""
 
     type: Literal["hello"] = "hello"
     software: str = __version__
@@ -88,7 +85,8 @@ class Hello(Line):
     joint_names: tuple[str, ...] = JOINTS
 
 
-class Joint(BaseModel):
+@dataclass(slots=True)
+class Joint:
     """One named joint, cm from the top left corner of the canonical mat, rounded as `pose` does it."""
 
     x_cm: float
@@ -106,8 +104,8 @@ class Pose(Line):
     joints: dict[str, Joint] | None = Field(description="null when the mat is empty, or the model cannot read it")
     keypoints: list[tuple[float, float, float]] = Field(description="x_norm, y_norm of the mat, confidence")
     cop_cm: tuple[Cm, Cm] | None
-    contact_area_cm2: Annotated[float, _rounded(1)]
-    peak_pressure: Annotated[float, _rounded(1)]
+    contact_area_cm2: Annotated[float, rounded(1)]
+    peak_pressure: Annotated[float, rounded(1)]
     posture: str | None
     latency_ms: Milliseconds | None = Field(default=None, description="from the frame's last byte; null in a replay")
 
@@ -124,6 +122,7 @@ EventName = Literal[
     "recording_stopped",
     "recording_truncated",
     "tared",
+    "calibrated",
     "bed_entered",
     "bed_left",
     "turned",
@@ -139,7 +138,10 @@ class EventLine(Line):
 
 
 class Counts(BaseModel):
-    """received = poses + dropped; received + lost = sent by the mat, for each boot id."""
+    """received = poses + dropped; received + lost = sent by the mat, for each boot id.
+
+    In a replay, of what was played since the hello after the last seek.
+    """
 
     received: int = Field(description="whole frames")
     lost: int = Field(description="frames missing by their sequence numbers")
@@ -175,12 +177,12 @@ class Health(Line):
     status: Literal["ok", "pressure_only", "stale"]
     reason: str | None
     counts: Counts
-    fps: Annotated[float, _rounded(2)] | None = Field(default=None, description="poses a second since the last health")
+    fps: Annotated[float, rounded(2)] | None = Field(default=None, description="poses a second since the last health")
     recording: bool = False
     occupied: bool = Field(default=False, description="as it settled: neither a flicker nor a single frame counts")
     posture: str | None = Field(default=None, description="as it settled")
     turns: int = Field(default=0, description="of the person in bed since they came")
-    unturned_s: Annotated[float, _rounded(1)] | None = Field(default=None, description="since the last turn")
+    unturned_s: Annotated[float, rounded(1)] | None = Field(default=None, description="since the last turn")
     load: dict[str, Load] = Field(default={}, description="pressure on the body's regions")
     calibration: str | None = Field(default=None, description="why the stored calibration is not used")
 
@@ -202,7 +204,7 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
             name=manifest.name, version=manifest.version, sha256=manifest.model_sha256, runtime=model.runtime
         ),
         grid=GridLine(rows=grid.rows, cols=grid.cols, pitch_x_cm=grid.pitch_x_cm, pitch_y_cm=grid.pitch_y_cm),
-        orientation=next(name for name, turn in ORIENTATIONS.items() if turn == pipeline.orientation),
+        orientation=spelled(pipeline.orientation),
         units=Units(pressure=pipeline.unit),
         firmware=Firmware(name=info.firmware_name, version=info.firmware_version),
         device_id=info.device_id,
@@ -211,15 +213,12 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
     )
 
 
-def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latency_ms: float | None = None) -> Pose:
+def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pose:
     """The line of one frame. Its many points are rounded here at once, not one by one where they are written."""
     joints = None
     if result.joints is not None:
         rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
-        joints = {
-            name: {"x_cm": x_cm, "y_cm": y_cm, "confidence": confidence}
-            for name, (x_cm, y_cm, confidence) in zip(JOINTS, rounded, strict=True)
-        }
+        joints = {name: Joint(*joint) for name, joint in zip(JOINTS, rounded, strict=True)}
     return Pose(
         ts=ts,
         seq=frame.seq,
@@ -233,5 +232,4 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result, latenc
         contact_area_cm2=result.contact_area_cm2,
         peak_pressure=result.peak_pressure,
         posture=result.posture,
-        latency_ms=latency_ms,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import __version__
-from edge.keypoints import HeatmapDecoder, Keypoints, confidence
+from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected
 from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
 from firmware_bridge.errors import Exit, Failure
@@ -31,9 +31,13 @@ class KeypointModel:
         self.manifest = manifest
         self.runtime = interpreter.runtime
         self._interpreter = interpreter
-        self._decoders = {o.name: HeatmapDecoder(o, manifest.grid) for o in manifest.outputs}
-        self._index = {o.name: o.index for o in manifest.outputs}
-        self._joint_map = None if "joints" in self._decoders else manifest.joint_map
+        keypoints, joints = manifest.output("keypoints"), manifest.output("joints")
+        self._decoders = [HeatmapDecoder(output, manifest.grid) for output in (keypoints, joints) if output]
+        self._cells = {decoder.cells.shape: decoder.cells for decoder in self._decoders}
+        self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
+        self._joint_map = None if joints else manifest.joint_map
+        half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
+        self._half_cm = np.array([half_cm[0]] * (keypoints.k if keypoints else 0) + half_cm[1], np.float32)
 
     @classmethod
     def from_files(cls, path: Path, num_threads: int = 1) -> "KeypointModel":
@@ -68,28 +72,34 @@ class KeypointModel:
 
     def predict(self, model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
         """model_input (rows, cols) in 0..1 -> `keypoints` (K of them, perhaps none) and `joints` (14)."""
-        return self.points(self.logits(model_input), model_input)
+        return named(self.points(self.logits(model_input), model_input))
 
     def logits(self, model_input: NDArray[np.float32]) -> list[NDArray[np.int8]]:
         """One inference: model_input (rows, cols) in 0..1 -> each output of the graph (1, rows, cols, K)."""
         quantisation = self.manifest.input
-        q = np.rint(model_input / quantisation.scale) + quantisation.zero_point
-        return self._interpreter.invoke(np.clip(q, -128, 127).astype(np.int8)[None, :, :, None])
+        q = model_input / quantisation.scale
+        np.rint(q, out=q)
+        q += quantisation.zero_point
+        q.clip(-128, 127, out=q)
+        return self._interpreter.invoke(q.astype(np.int8)[None, :, :, None])
 
-    def points(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
-        """What `logits` say of the `model_input` that they come from."""
-        found = {name: decode(logits[self._index[name]][0], model_input) for name, decode in self._decoders.items()}
-        if self._joint_map:
-            found["joints"] = mapped(found["keypoints"], self._joint_map)
-        found.setdefault("keypoints", NO_KEYPOINTS)
-        return {str(name): points for name, points in found.items()}
+    def points(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
+        """What `logits` say of the `model_input` that they come from: K keypoints, and after them the 14 joints."""
+        moments = {shape: cells.moments(model_input) for shape, cells in self._cells.items()}
+        sums = [moments[d.cells.shape].dot(d.weights(logits[d.output.index][0])) for d in self._decoders]
+        points = expected(np.concatenate(sums, 1), self._size_cm)
+        return points + mapped(points, self._joint_map) if self._joint_map else points
+
+    def confidence(self, points: Keypoints) -> NDArray[np.float32]:
+        """Confidence 0..1 of what `points` found, (K + 14,)."""
+        return confidence(points.spread_cm, self._half_cm)
 
     def confidences(self, found: dict[str, Keypoints]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Confidence 0..1 of the keypoints (K,) and of the joints (14,) that `predict` found."""
-        constants = self.manifest.confidence
+        """The same of the keypoints (K,) and of the joints (14,) that `predict` found."""
+        k = len(found["keypoints"].value)
         return (
-            confidence(found["keypoints"].spread_cm, constants.keypoints_half_cm),
-            confidence(found["joints"].spread_cm, np.array(constants.joints_half_cm, np.float32)),
+            confidence(found["keypoints"].spread_cm, self._half_cm[:k]),
+            confidence(found["joints"].spread_cm, self._half_cm[k:]),
         )
 
     def posture(self, found: dict[str, Keypoints]) -> str | None:
@@ -97,10 +107,16 @@ class KeypointModel:
         head = self.manifest.posture
         if head is None:
             return None
-        return head.classes[int(np.argmax(head(found["keypoints"].features)))]
+        features = np.concatenate([found[name].features for name in head.reads])
+        return head.classes[int(np.argmax(head(features)))]
 
 
 NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+def named(points: Keypoints) -> dict[str, Keypoints]:
+    """What `KeypointModel.points` found, by name."""
+    return {"keypoints": points[: -len(JOINTS)], "joints": points[-len(JOINTS) :]}
 
 
 def mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
@@ -144,7 +160,11 @@ def _disagreements(interpreter: Interpreter, manifest: Manifest) -> Iterator[str
         else:
             yield from _head_disagreements("joint_map", manifest.joint_map, n_features, 2 * len(JOINTS))
     if manifest.posture:
-        yield from _head_disagreements("posture", manifest.posture, n_features, len(manifest.posture.classes))
+        read = [manifest.output(name) for name in manifest.posture.reads]
+        n_read = 4 * sum(output.k for output in read if output)
+        if None in read:
+            yield f"the manifest's posture reads {' and '.join(manifest.posture.reads)}, not all of them are outputs"
+        yield from _head_disagreements("posture", manifest.posture, n_read, len(manifest.posture.classes))
 
 
 def _tensor_disagreements(what: str, tensor: Tensor, shape: tuple[int, ...], says: Input | Output) -> Iterator[str]:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from edge.calibration.calibrator import Calibrator
 from edge.calibration.values import Calibration
 from edge.contact import contact
-from edge.model import KeypointModel
+from edge.model import KeypointModel, named
 from edge.preprocess import Preprocessor, misfit
 from edge.smoothing import Smoother, Smoothing
 from edge.units import PressureUnit
 from firmware_bridge.decoder import Frame
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.messages import Info
+from firmware_bridge.skeleton import JOINTS
 
 Lap = Callable[[str], None]
 """Is told the name of each stage as it ends: what takes the time belongs to a clock, which is somebody else's."""
@@ -114,13 +115,10 @@ class Pipeline:
         lap("prepare")
         logits = model.logits(model_input)
         lap("inference")
-        found = model.points(logits, model_input)
-        keypoint_confidence, joint_confidence = model.confidences(found)
-        joints_cm = self._preprocess.mat_cm(found["joints"].xy_norm)
-        keypoints_cm = self._preprocess.mat_cm(found["keypoints"].xy_norm)
-        keypoints_norm = keypoints_cm / self._size_cm
-        return (
-            np.concatenate([joints_cm, joint_confidence[:, None]], 1),
-            np.concatenate([keypoints_norm, keypoint_confidence[:, None]], 1),
-            model.posture(found),
-        )
+        points = model.points(logits, model_input)
+        found = np.empty((len(points.value), 3))
+        found[:, :2] = self._preprocess.mat_cm(points.xy_norm)
+        found[:, 2] = model.confidence(points)
+        keypoints, joints = found[: -len(JOINTS)], found[-len(JOINTS) :]
+        keypoints[:, :2] /= self._size_cm
+        return joints, keypoints, model.posture(named(points))

@@ -52,11 +52,14 @@ class Preprocessor:
         flat = frames.reshape(*frames.shape[:-2], -1)
         baseline, full = rank_values(flat, self.constants.baseline_percent, self.constants.scale_percent)
         scale = (full - baseline)[..., None]
-        pressure = np.maximum(frames - baseline[..., None], 0)
+        scale[scale <= 0] = np.inf  # a flat frame shows nothing
+        pressure = frames - baseline[..., None]
+        np.maximum(pressure, 0, out=pressure)
         if self._resamples:
-            pressure = self._rows @ pressure @ self._cols.T
-        relative = np.divide(pressure, scale, out=np.zeros_like(pressure), where=scale > 0)
-        return np.asarray(np.sqrt(np.minimum(relative, 1)), np.float32)
+            pressure = np.asarray(self._rows @ pressure @ self._cols.T, np.float32)
+        pressure /= scale
+        np.minimum(pressure, 1, out=pressure)
+        return np.sqrt(pressure, out=pressure)
 
     def mat_cm(self, xy_norm: NDArray[np.floating]) -> NDArray[np.float64]:
         """Model coordinates (..., 2) in 0..1 -> cm from the mat's top left corner."""
@@ -69,9 +72,9 @@ class Preprocessor:
 
 def rank_values(flat: NDArray[np.float32], *percents: int) -> list[NDArray[np.float32]]:
     """The values of those ranks along the last axis, without interpolation: (..., n) -> (..., 1) for each."""
-    ranks = [(flat.shape[-1] - 1) * percent // 100 for percent in percents]
-    ordered = np.partition(flat, ranks, axis=-1)
-    return [ordered[..., rank : rank + 1] for rank in ranks]
+    last = flat.shape[-1] - 1
+    ordered = np.sort(flat)  # NumPy has it vectorised: faster than np.partition
+    return [ordered[..., rank : rank + 1] for rank in (last * percent // 100 for percent in percents)]
 
 
 def _resampling(n_from: int, pitch_from_cm: float, n_to: int, pitch_to_cm: float) -> NDArray[np.float32]:

@@ -13,8 +13,9 @@ from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
+from edge.rounding import rounded
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
 
@@ -31,7 +32,7 @@ LOOK_EVERY_S: Final = 0.5
 LONGEST_STEP_S: Final = 10.0
 """Between frames of the slowest mats; of a longer gap nobody knows what was borne in it."""
 
-Rounded = Annotated[float, PlainSerializer(lambda value: round(value, 1), return_type=float)]
+Tenths = Annotated[float, rounded(1)]
 
 
 class Load(BaseModel):
@@ -39,10 +40,10 @@ class Load(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    mean: Rounded | None = Field(description="now; 0 where the posture takes the load off; null unless measured")
-    peak: Rounded | None
-    integral: Rounded = Field(description="unit x s since the site was last relieved")
-    loaded_s: Rounded = Field(description="since it was loaded again after that, gaps and pauses left out")
+    mean: Tenths | None = Field(description="now; 0 where the posture takes the load off; null unless measured")
+    peak: Tenths | None
+    integral: Tenths = Field(description="unit x s since the site was last relieved")
+    loaded_s: Tenths = Field(description="since it was loaded again after that, gaps and pauses left out")
     measured: bool = Field(description="false while joints or posture are not sure enough: the integral pauses")
 
 

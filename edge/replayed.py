@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from edge.calibration import store
 from edge.calibration.values import Calibration
-from edge.daemon import run_replay
+from edge.config.settings import MatSettings
 from edge.messages import Pose
 from edge.model import KeypointModel
 from edge.outputs.sink import Item
+from edge.replay import Player, run_replay
 from edge.session import Session
 from edge.smoothing import Smoothing
 from firmware_bridge.decoder import Decoder, Frame, Received
@@ -29,6 +30,8 @@ from firmware_bridge.recording import Truncated, read_recording
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S: Final = 1.0
+RECORDED: Final = MatSettings(port="recording")
+"""A mat that says nothing wrong of itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +58,8 @@ class RecordedFrame:
 class CountingDecoder(Decoder):
     """Knows how much it has been fed."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, corrected: Callable[[Info], Info]) -> None:
+        super().__init__(corrected)
         self.read_bytes = 0
 
     def feed(self, data: bytes) -> list[Received]:
@@ -70,12 +73,20 @@ def start_unix_us(path: Path) -> int:
 
 
 def frames_of(
-    path: Path, turn: Callable[[Info], Orientation], start_us: int, warn: Callable[[str], None] = log.warning
+    path: Path,
+    turn: Callable[[Info], Orientation],
+    start_us: int,
+    *,
+    corrected: Callable[[Info], Info] = lambda info: info,
+    warn: Callable[[str], None] = log.warning,
 ) -> Iterator[RecordedFrame]:
-    """Every frame of which edge-run makes a pose. `turn` says how the mat lies; times count from `start_us`."""
+    """Every frame of which edge-run makes a pose.
+
+    `corrected` puts right what the mat said of itself, and `turn` says how it then lies; times count from `start_us`.
+    """
     info: Info | None = None
     steady_us = 0
-    decoder = CountingDecoder()
+    decoder = CountingDecoder(corrected)
     for recorded in read_recording(path, decoder):
         steady_us = max(steady_us, recorded.unix_us)
         match recorded.event:
@@ -96,29 +107,29 @@ class How:
     """With what poses are made: what edge-run would be told."""
 
     model: KeypointModel
-    orientation: Orientation | None = None
+    mat: MatSettings = RECORDED
     smoothing: Smoothing | None = None
     calibration: Calibration | None = None
 
-    def turn(self, mat: Info) -> Orientation:
-        """As asked for, else as people chose when the mat was in use, else as the mat itself says."""
-        if self.orientation is not None:
-            return self.orientation
-        if self.calibration and self.calibration.orientation and not self.calibration.misfit(mat):
+    def turn(self, info: Info) -> Orientation:
+        """As asked for, else as people chose when the mat was in use, else as the mat, corrected, itself says."""
+        if self.mat.orientation is not None:
+            return self.mat.orientation
+        if self.calibration and self.calibration.orientation and not self.calibration.misfit(info):
             return ORIENTATIONS[self.calibration.orientation]
-        return mat.orientation
+        return info.orientation
 
 
 class Replay:
     """edge-run on one recording after the other, as if they were one."""
 
     def __init__(self, how: How) -> None:
-        self._decoder = CountingDecoder()
+        self._decoder = CountingDecoder(how.mat.corrected)
         self._session = Session(
             how.model,
-            "mat",
+            how.mat.name,
             self._decoder.counts,
-            how.orientation,
+            how.mat.orientation,
             smoothing=how.smoothing,
             calibration=how.calibration,
         )
@@ -135,7 +146,14 @@ class Replay:
             if isinstance(item.line, Pose):
                 output(item.line)
 
-        run_replay(path, self._decoder, self._session, take, lambda: False, duration_s=duration_s)
+        run_replay(
+            path,
+            self._decoder,
+            self._session,
+            take,
+            lambda: False,
+            player=Player(duration_s=duration_s),
+        )
 
 
 def read_calibration(text: str) -> Calibration | None:
@@ -146,15 +164,6 @@ def read_calibration(text: str) -> Calibration | None:
     if calibration is None:
         raise Failure(f"no calibration {text}: edge-run writes one when a mat is tared", Exit.MISSING_INPUT)
     return calibration
-
-
-def read_orientation(text: str) -> Orientation | None:
-    """`mat`, or as edge-run's --orientation has it. Raises ValueError."""
-    if text == "mat":
-        return None
-    if text not in ORIENTATIONS:
-        raise ValueError
-    return ORIENTATIONS[text]
 
 
 class Progress:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
 from serial.tools.list_ports import comports
@@ -15,19 +16,22 @@ from edge.calibration import store
 from edge.config.check import read_token
 from edge.config.settings import DaemonConfig, MatSettings
 from edge.control import Control
-from edge.daemon import run_live, run_replay
+from edge.daemon import run_live
 from edge.mat import LiveMat, Places
 from edge.model import KeypointModel
 from edge.notify import Notifier
 from edge.outputs.fanout import Fanout
+from edge.outputs.opening import open_outputs
 from edge.outputs.sink import OutputClosed
-from edge.outputs.uri import open_outputs, parse_all
+from edge.outputs.uri import parse_all
 from edge.recorder import Recorder
+from edge.replay import Player, run_replay
 from edge.session import Session
 from edge.source import Mailbox, PortReader
 from firmware_bridge.decoder import Decoder, StreamCounts
 from firmware_bridge.errors import Exit, run_command
 from firmware_bridge.link import ReopeningLink
+from firmware_bridge.timeline import Timeline
 from firmware_bridge.virtual_mat import open_port
 
 log = logging.getLogger(__name__)
@@ -98,20 +102,23 @@ def _live_mat(
 
 def _replay(options: Options, path: Path, config: DaemonConfig, model: KeypointModel, stopping: Stopping) -> None:
     """Uses calibrations only where the configuration says where they are: without, the recording decides alone."""
-    decoder = Decoder()
     (settings,) = config.mat
-    session = _session(config, settings, model, decoder.counts, calibrated="state_dir" in config.model_fields_set)
-    with _outputs(config, model, Control([settings.name]), stopping, lossless=True) as outputs:
+    decoder = Decoder(settings.corrected)
+    control = Control([settings.name])
+    watched = isfinite(options.speed) and any(uri.scheme == "http" for uri in parse_all(config.output))
+    player = Player(options.speed, config.duration_s, control, Timeline(path) if watched else None)
+    begin = partial(_session, config, settings, model, calibrated="state_dir" in config.model_fields_set)
+    with _outputs(config, model, control, stopping, lossless=True) as outputs:
         run_replay(
             path,
             decoder,
-            session,
+            begin(decoder.counts),
             outputs.put,
             stopping,
-            corrected=settings.corrected,
+            check=outputs.check,
             quit_on_loss=config.on_disconnect == "quit",
-            speed=options.speed,
-            duration_s=config.duration_s,
+            player=player,
+            anew=begin,
         )
 
 
@@ -126,6 +133,7 @@ def _session(
         settings.orientation,
         smoothing=config.smoothing if config.smoothing.enabled else None,
         calibration=calibration,
+        fatal_problem=config.on_disconnect == "quit",
     )
 
 

@@ -11,7 +11,7 @@ from edge.latency import Stopwatch
 from edge.messages import Counts, End, EventLine, EventName, Health, Line, hello, pose
 from edge.model import KeypointModel
 from edge.outputs.sink import Item, Picture
-from edge.pipeline import Pipeline, Result
+from edge.pipeline import Pipeline, Result, no_lap
 from edge.recorder import RecordingChange, RecordingStarted
 from edge.regions import Regions
 from edge.smoothing import Smoothing
@@ -40,7 +40,8 @@ class Instant:
 class Session:
     """Items of one run, `hello` first. What happens before the mat is known is only logged and counted.
 
-    `calibration` is used where it is this mat's. `orientation` overrides its, and that INFO's.
+    `calibration` is used where it is this mat's. `orientation` overrides its, and that INFO's. A `fatal_problem` ends
+    the run, which tells of it then; any other is told by the log.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Session:
         *,
         smoothing: Smoothing | None = None,
         calibration: Calibration | None = None,
+        fatal_problem: bool = False,
     ) -> None:
         self.mat, self.stream = mat, stream
         self.problem: str | None = None
@@ -65,6 +67,7 @@ class Session:
         self.behaviour = Behaviour()
         self._model, self._orientation, self._smoothing = model, orientation, smoothing
         self.calibration = calibration
+        self._fatal_problem = fatal_problem
         self._calibration_problem: str | None = None
         self._pipeline: Pipeline | None = None
         self._regions: Regions | None = None
@@ -79,6 +82,11 @@ class Session:
     def stale(self) -> bool:
         """Whether frames fail to come, or none has come yet."""
         return self._stale or self.poses == 0
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a calibration is in use."""
+        return bool(self._pipeline and self.calibration and not self._calibration_problem)
 
     @property
     def followed(self) -> Calibration | None:
@@ -113,11 +121,11 @@ class Session:
             self._stale = False
             yield from self._event(now, "fresh", "frames come again")
             yield self._health(now)
-        laps = {"lap": watch} if watch else {}
-        result = self._pipeline.step(frame, info.boot_id, now.steady_s, **laps)
+        result = self._pipeline.step(frame, info.boot_id, now.steady_s, watch or no_lap)
         if watch:
             watch("points")
         self.occupied = result.occupied
+        posture_before = self.behaviour.posture
         happened = self.behaviour.step(now.steady_s, result.occupied, result.posture)
         self.poses += 1
         yield self._pose(frame, info, result, now, watch)
@@ -125,7 +133,7 @@ class Session:
         self._regions.step(now.steady_s, result.pressure, result.joints, occupied, posture)
         for event in happened:
             yield from self._event(now, event.event, event.detail)
-        if happened:
+        if happened or posture != posture_before:  # the first posture of somebody is no event
             yield self._health(now)
         if result.occupied or result.problem:
             yield from self._set_problem(now, result.problem)
@@ -181,8 +189,9 @@ class Session:
         """The recording that is being played ends within a message."""
         yield from self._event(now, "recording_truncated", detail)
 
-    def tared(self, detail: str, now: Instant) -> Iterator[Item]:
-        yield from self._event(now, "tared", detail)
+    def tell(self, event: Literal["tared", "calibrated"], detail: str, now: Instant) -> Iterator[Item]:
+        """What people did to the mat."""
+        yield from self._event(now, event, detail)
 
     def end(self, now: Instant) -> Item:
         return Item(End(ts=now.unix_s, seq=self._seq, mat=self.mat, counts=self._counts()))
@@ -219,7 +228,7 @@ class Session:
 
     def _set_problem(self, now: Instant, problem: str | None) -> Iterator[Item]:
         if problem != self.problem or self._health_s is None:
-            if problem:
+            if problem and not self._fatal_problem:
                 log.warning("pressure only: %s", problem)
             self.problem = problem
             yield self._health(now)

@@ -62,14 +62,14 @@ class Smoother:
             return None
         dt_s = self._since_last_s(t_us, boot_id)
         self._at = (boot_id, t_us)
-        seen_cm = joints[:, 0] + 1j * joints[:, 1]
+        seen_cm = joints[:, :2].copy().view(np.complex128)[:, 0]
         if not 0 <= dt_s <= self.settings.gap_s:
             self._seen_cm = self._smooth_cm = seen_cm
             self._velocity_cm_s = np.zeros_like(seen_cm)
         elif dt_s > 0:
             self._follow(seen_cm, joints[:, 2], dt_s)
         smooth = joints.copy()
-        smooth[:, 0], smooth[:, 1] = self._smooth_cm.real, self._smooth_cm.imag
+        smooth[:, :2] = self._smooth_cm[:, None].view(np.float64)
         return smooth
 
     def _since_last_s(self, t_us: int, boot_id: int) -> float:
@@ -81,7 +81,9 @@ class Smoother:
     def _follow(self, seen_cm: Points, confidence: NDArray[np.float64], dt_s: float) -> None:
         s = self.settings
         trust = np.minimum(confidence / s.full_confidence, 1) ** 2
-        self._swap_names(seen_cm, trust)
+        off_cm = np.abs(seen_cm - self._smooth_cm)
+        if off_cm.max() > s.swap_saves_cm / 2:  # else no pair is off by enough
+            self._swap_names(seen_cm, off_cm, trust)
         step_cm = seen_cm - self._seen_cm
         gain = trust * _gain(s.derivative_cutoff_hz, dt_s)
         self._velocity_cm_s = self._velocity_cm_s + gain * (step_cm / dt_s - self._velocity_cm_s)
@@ -89,10 +91,10 @@ class Smoother:
         self._smooth_cm = self._smooth_cm + gain * (seen_cm - self._smooth_cm)
         self._seen_cm = self._seen_cm + trust * step_cm
 
-    def _swap_names(self, seen_cm: Points, trust: NDArray[np.float64]) -> None:
+    def _swap_names(self, seen_cm: Points, off_cm: NDArray[np.float64], trust: NDArray[np.float64]) -> None:
         """In a turn the model may from one frame to the next call left what it called right: no joint moved then,
         and none is to fly through the body."""
-        spared_cm = trust * (np.abs(seen_cm - self._smooth_cm) - np.abs(seen_cm - self._smooth_cm[_MIRRORED]))
+        spared_cm = trust * (off_cm - np.abs(seen_cm - self._smooth_cm[_MIRRORED]))
         swapped = spared_cm + spared_cm[_MIRRORED] > self.settings.swap_saves_cm
         if swapped.any():
             origin = np.where(swapped, _MIRRORED, _OWN)

@@ -43,7 +43,7 @@ Notice = LinkDown | LinkUp | RecordingChange
 class Mailbox:
     """Between the reader and the main loop: notices in order, and the newest of INFO and frame.
 
-    Mailboxes that share `changed` can be waited for together.
+    What comes notifies `changed`: mailboxes that share it can be waited for together.
     """
 
     def __init__(self, changed: threading.Condition | None = None) -> None:
@@ -86,10 +86,9 @@ class Mailbox:
             self._error = error
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> tuple[list[Notice], Info | None, Arrival | None]:
-        """All that came since the last call, waiting up to `timeout_s` for something."""
+    def take(self) -> tuple[list[Notice], Info | None, Arrival | None]:
+        """All that came since the last call."""
         with self._changed:
-            self._changed.wait_for(lambda: self.has_news, timeout_s)
             notices, info, frame = list(self._notices), self._info, self._frame
             self._notices.clear()
             self._info = self._frame = None
@@ -99,7 +98,7 @@ class Mailbox:
 
 
 class PortReader:
-    """link -> decoder -> recorder -> mailbox, in a thread of its own between `start` and `stop`.
+    """link -> decoder -> mailbox and recorder, in a thread of its own between `start` and `stop`.
 
     `corrected` puts right what the mat says of itself.
     """
@@ -116,8 +115,8 @@ class PortReader:
         unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.mailbox = mailbox or Mailbox()
-        self.counts = (decoder := Decoder()).counts
-        self._decoder, self._link, self._recorder, self._corrected = decoder, link, recorder, corrected
+        self.counts = (decoder := Decoder(corrected)).counts
+        self._decoder, self._link, self._recorder = decoder, link, recorder
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None
         self._asked_s: float | None = None
@@ -162,16 +161,16 @@ class PortReader:
     def _receive(self, data: bytes) -> None:
         steady_s, unix_us = self._steady_s(), self._unix_us()
         for received in self._decoder.feed(data):
-            if self._recorder:
-                self._recorder.write(received.raw, unix_us)
             match received.event:
                 case Info() as info:
-                    self._info = self._corrected(info)
+                    self._info = info
                     self.mailbox.put(self._info)
                 case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
                     self.mailbox.put(Arrival(frame, self._info, unix_us / 1e6, steady_s))
                 case Frame():
                     self.mailbox.drop()
+            if self._recorder:  # last: a disk takes its time
+                self._recorder.write(received.raw, unix_us)
 
     def _ask_info(self) -> None:
         now_s = self._steady_s()

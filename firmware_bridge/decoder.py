@@ -10,6 +10,7 @@ for received in decoder.feed(data):
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,13 +61,15 @@ class _Assembly:
 class Decoder:
     """Decodes one link, which carries one device. How the bytes are split makes no difference.
 
-    Holds at most slip.MAX_ESCAPED_BYTES of an unfinished message and one frame of MAX_SIDE x MAX_SIDE.
+    Holds at most slip.MAX_ESCAPED_BYTES of an unfinished message and one frame of MAX_SIDE x MAX_SIDE. `corrected`
+    puts right what the device says of itself, before anything is made of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, corrected: Callable[[Info], Info] = lambda info: info) -> None:
         self.counts = StreamCounts()
         self.info: Info | None = None
         """The latest INFO of all that was fed; where the order matters, take it from the events."""
+        self.corrected = corrected
         self._unframer = slip.Unframer()
         self._frames = Sequence()
         self._others: dict[int, Sequence] = {}
@@ -80,7 +83,7 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Received]:
         """One Received for each message that `data` completes, in the order they came."""
-        received = [self._receive(escaped) for escaped in self._unframer.feed(data)]
+        received = [self._receive(piece) for piece in self._unframer.feed(data)]
         self.counts.ignored_bytes = self._unframer.ignored_bytes
         return received
 
@@ -99,10 +102,10 @@ class Decoder:
             self._frames = Sequence()
         self._others.clear()
 
-    def _receive(self, escaped: bytes) -> Received:
-        raw = slip.END + escaped + slip.END
+    def _receive(self, piece: slip.Piece) -> Received:
+        raw = slip.END + piece.escaped + slip.END
         try:
-            header, payload = _open(escaped)
+            header, payload = _open(piece)
             event = self._event(header, payload)
         except (ValueError, struct.error) as error:
             self.counts.corrupt += 1
@@ -118,6 +121,7 @@ class Decoder:
             return Skipped(header.version, header.type)
         message = _CLASSES[header.type].from_payload(header, payload)
         if isinstance(message, Info):
+            message = self.corrected(message)
             self._boot_or_settle(message, header)
         gap = self._others.setdefault(header.type, Sequence()).step(header.seq, header.t_us)
         self.counts.other_received += 1
@@ -195,14 +199,17 @@ class Decoder:
             self._assembly = None
 
 
-_FRAME_FLAGS: Final = sum(Flag) - int(Flag.LAST_CHUNK)
+_LAST_CHUNK: Final = int(Flag.LAST_CHUNK)
+_FRAME_FLAGS: Final = sum(Flag) - _LAST_CHUNK
 
 
-def _open(escaped: bytes) -> tuple[Header, bytes]:
+def _open(piece: slip.Piece) -> tuple[Header, bytes]:
     """Raises ValueError for what is no intact message."""
-    if len(escaped) > slip.MAX_ESCAPED_BYTES:
+    if len(piece.escaped) > slip.MAX_ESCAPED_BYTES:
         raise ValueError(f"longer than {slip.MAX_ESCAPED_BYTES} bytes")
-    body = slip.unescape(escaped)
+    body = piece.body
+    if body is None:
+        raise ValueError(slip.NOTHING_ESCAPED)
     if len(body) < HEADER.size + CRC.size:
         raise ValueError(f"{len(body)} bytes are shorter than header and CRC")
     if zlib.crc32(memoryview(body)[: -CRC.size]) != CRC.unpack_from(body, len(body) - CRC.size)[0]:
@@ -217,7 +224,7 @@ def _check_frame(header: Header, payload: bytes, info: Info | None) -> None:
         raise ValueError(
             f"rows {header.row0} to {last_row - 1} are no part of a frame of {header.rows} x {header.cols}"
         )
-    if (last_row == header.rows) != bool(header.flags & Flag.LAST_CHUNK):
+    if (last_row == header.rows) != bool(header.flags & _LAST_CHUNK):
         raise ValueError(f"row {last_row - 1} of {header.rows} and the flag for the last chunk disagree")
     sample_format = header.sample_format
     if header.adc_bits > sample_format.bits:

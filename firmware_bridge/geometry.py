@@ -76,3 +76,8 @@ ORIENTATIONS: Final = {
     for turns in range(4)
 }
 """How people spell them: degrees counter-clockwise, after mirroring the columns."""
+
+
+def spelled(orientation: Orientation) -> str:
+    """As ORIENTATIONS has it."""
+    return next(text for text, known in ORIENTATIONS.items() if known == orientation)

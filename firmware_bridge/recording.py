@@ -111,8 +111,8 @@ def holds(kind: type[Message], raw: bytes) -> bool:
     return raw[1:3] == start and any(isinstance(received.event, kind) for received in Decoder().feed(raw))
 
 
-def read_recording(path: Path, decoder: Decoder | None = None) -> Iterator[Recorded]:
-    """Plays `path` through `decoder`, whose counts and INFO then tell of it.
+def read_recording(path: Path, decoder: Decoder | None = None, start_byte: int = 0) -> Iterator[Recorded]:
+    """Plays `path` through `decoder`, whose counts and INFO then tell of it, from a HOST_TIME at `start_byte` on.
 
     Raises Failure at once: 66 for a file that is not there or not readable, 65 for one that is empty or no
     recording. A file that ends within a message yields Truncated last.
@@ -130,7 +130,7 @@ def read_recording(path: Path, decoder: Decoder | None = None) -> Iterator[Recor
     if not _starts_with_info(start):
         message = f"{path} is no recording, or none of its messages is whole: give one that edge-run --record wrote"
         raise Failure(message, Exit.FOREIGN_DATA)
-    return _play(path, decoder or Decoder())
+    return _play(path, decoder or Decoder(), start_byte)
 
 
 def _starts_with_info(start: bytes) -> bool:
@@ -142,10 +142,11 @@ def _starts_with_info(start: bytes) -> bool:
     return False
 
 
-def _play(path: Path, decoder: Decoder) -> Iterator[Recorded]:
+def _play(path: Path, decoder: Decoder, start_byte: int) -> Iterator[Recorded]:
     unix_us = 0
     time_waits = False
     with path.open("rb") as file:
+        file.seek(start_byte)
         while data := file.read(READ_BYTES):
             for received in decoder.feed(data):
                 if isinstance(received.event, HostTime):

@@ -4,10 +4,14 @@ u12 is a stream of bits, lowest first: counts a, b become the bytes a[7:0], b[3:
 last count takes two bytes, the upper half of the second being zero.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.header import SampleFormat
+
+_TWO_BYTES: Final = np.dtype("<u2")
 
 
 def pack(counts: NDArray[np.uint16], sample_format: SampleFormat) -> bytes:
@@ -32,8 +36,8 @@ def unpack(payload: bytes, samples: int, sample_format: SampleFormat) -> NDArray
         return np.frombuffer(payload, np.uint8).astype(np.uint16)
     if sample_format is SampleFormat.U16:
         return np.frombuffer(payload, "<u2").astype(np.uint16)
-    triples = np.frombuffer(payload + b"\0" * (samples % 2), np.uint8).reshape(-1, 3).astype(np.uint16)
-    pairs = np.empty((len(triples), 2), np.uint16)
-    pairs[:, 0] = triples[:, 0] | (triples[:, 1] & 0x0F) << 8
-    pairs[:, 1] = triples[:, 1] >> 4 | triples[:, 2] << 4
+    triples, n = payload + b"\0" * (samples % 2), (samples + 1) // 2
+    pairs = np.empty((n, 2), np.uint16)
+    np.bitwise_and(np.ndarray(n, _TWO_BYTES, triples, 0, 3), 0xFFF, out=pairs[:, 0])  # the first two bytes of each
+    np.right_shift(np.ndarray(n, _TWO_BYTES, triples, 1, 3), 4, out=pairs[:, 1])  # and the last two
     return pairs.reshape(-1)[:samples]

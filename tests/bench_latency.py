@@ -34,7 +34,7 @@ STAGES: Final = {
     "inference": "quantise, invoke, fetch",
     "points": "heat maps to smooth joints, posture",
     "line": "behaviour, load, the line's object",
-    "hand over": "the rest of the turn, and the hand-over to the output's thread",
+    "hand over": "the hand-over to the output",
     "write": "JSON and the write",
     "arrive": "until the reader of the pipe has it",
 }
@@ -157,7 +157,8 @@ def _probed(noted: Path, arguments: list[str]) -> int:
     latest: dict[str, float] = {}
     began_s: dict[int, float] = {}
     cpu_ms: dict[str, float] = {}
-    invoke, feed, write = Interpreter.invoke, Decoder.feed, JsonLines.write
+    invoke, feed = Interpreter.invoke, Decoder.feed
+    write, write_at_once = JsonLines.write, JsonLines.write_at_once
 
     class Noted(Stopwatch):
         def __init__(self, start_s: float) -> None:
@@ -189,14 +190,26 @@ def _probed(noted: Path, arguments: list[str]) -> int:
         start_s = time.time()
         with timed("write"):
             write(self, item)
+        note(item, start_s)
+
+    def timed_write_at_once(self: JsonLines, item: Item) -> bool:
+        start_s = time.time()
+        with timed("write"):
+            written = write_at_once(self, item)
+        if written:
+            note(item, start_s)
+        return written
+
+    def note(item: Item, start_s: float) -> None:
         end_s = time.time()
         if item.picture:
             stages_ms = item.picture.stages_ms
             cpu_ms["process"] = time.process_time() * 1000
-            note = {"seq": item.line.seq, "read_s": began_s.pop(id(stages_ms)), "stages_ms": stages_ms, **latest}
-            notes.append(note | {"write_begins_s": start_s, "write_ends_s": end_s, "cpu_ms": dict(cpu_ms)})
+            of_frame = {"seq": item.line.seq, "read_s": began_s.pop(id(stages_ms)), "stages_ms": stages_ms, **latest}
+            notes.append(of_frame | {"write_begins_s": start_s, "write_ends_s": end_s, "cpu_ms": dict(cpu_ms)})
 
-    Interpreter.invoke, Decoder.feed, JsonLines.write = timed_invoke, timed_feed, timed_write  # type: ignore[method-assign]
+    Interpreter.invoke, Decoder.feed = timed_invoke, timed_feed  # type: ignore[method-assign]
+    JsonLines.write, JsonLines.write_at_once = timed_write, timed_write_at_once  # type: ignore[method-assign]
     edge.mat.Stopwatch = Noted  # type: ignore[misc]
     code = main(arguments)
     noted.write_text(json.dumps(notes))

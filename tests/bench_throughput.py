@@ -17,9 +17,10 @@ from edge.control import Control
 from edge.daemon import run_live
 from edge.mat import LiveMat, Places
 from edge.model import DEFAULT_MODEL, KeypointModel
+from edge.outputs.backlog import is_pose
 from edge.outputs.fanout import Fanout
 from edge.outputs.json_lines import JsonLines
-from edge.outputs.queue import QueuedOutput, is_pose
+from edge.outputs.queue import QueuedOutput
 from edge.outputs.sink import Item
 from edge.recorder import Recorder
 from edge.session import Session

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from edge_packages import GRID, info
 
-from edge.calibration.tare import Refused, Tare
+from edge.calibration.collector import Refused
+from edge.calibration.tare import Tare
 from edge.calibration.values import Calibration
 from edge.contact import contact
 from firmware_bridge.messages import Info

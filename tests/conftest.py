@@ -1,9 +1,11 @@
-"""Where the real pressure maps are. They are not part of the repository (see README, "The data")."""
+"""Where the real pressure maps are, which are not part of the repository (see README, "The data"); a virtual mat."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from daemon_process import Mat
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PMD = REPOSITORY.parent / "shared" / "data" / "pmd"
@@ -30,3 +32,11 @@ def joints_i() -> Path:
 def joints_ii() -> Path:
     """Annotated joints of Experiment II (ours, in the repository)."""
     return REPOSITORY / "data" / "pmd-joints" / "joints-experiment-ii.json"
+
+
+@pytest.fixture
+def mat(tmp_path: Path) -> Iterator[Mat]:
+    """Not started yet."""
+    mat = Mat(tmp_path / "mat")
+    yield mat
+    mat.kill()

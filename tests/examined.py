@@ -38,7 +38,7 @@ def stage_of(maps: Maps, off_cm: float, *, keypoints: int = 32) -> Stage:
     off = np.array([off_cm, 0.0])
     joints = maps.joints[maps.group_index][..., :2].astype(np.float64) + off
     points: NDArray[np.float64] = np.full((len(maps), keypoints, 2), 40.0) + off
-    features = np.zeros((len(maps), 4 * keypoints))
+    features = {"keypoints": np.zeros((len(maps), 4 * keypoints)), "joints": np.zeros((len(maps), 4 * 14))}
     return Stage(joints, points, joints + off, features)
 
 

@@ -1,11 +1,15 @@
 """What the daemon hands its outputs, made of the simulated mat by the real session, pipeline and shipped model."""
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from http.client import HTTPConnection
-from typing import Any, Self
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Self
 
 from edge.control import Command, Control, Reply
 from edge.latency import Stopwatch
@@ -14,15 +18,22 @@ from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.outputs.http.access import HttpSettings
 from edge.outputs.http.sink import HttpSink
 from edge.outputs.sink import Item
+from edge.replay import Player, run_replay
 from edge.session import Instant, Session
 from edge.smoothing import Smoothing
-from firmware_bridge.decoder import Frame, StreamCounts
+from firmware_bridge.decoder import Decoder, Frame, StreamCounts
+from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.geometry import ORIENTATIONS, Grid
 from firmware_bridge.header import Flag
+from firmware_bridge.messages import Info
+from firmware_bridge.recording import RecordingWriter, read_recording
 from firmware_bridge.scans import simulated_info, simulated_scans
+from firmware_bridge.timeline import Timeline
 
 MODEL = KeypointModel.from_files(DEFAULT_MODEL)
 GRID = Grid(64, 32, 2.54, 2.54)
+START_S: Final = 1_700_000_000.0
+"""Of a recording."""
 
 
 class LiveMat:
@@ -77,6 +88,31 @@ class LiveMat:
         return list(self.session.turn(ORIENTATIONS[orientation], self._now))
 
 
+def record(path: Path, frames: int, seed: int = 7, rate_hz: float = 10) -> Path:
+    """A person's night from START_S on."""
+    scans = simulated_scans(seed, GRID, rate_hz)
+    info = simulated_info(seed, GRID, round(1000 * rate_hz))
+    with RecordingWriter(path) as recording:
+        recording.write(encode(info), round(START_S * 1e6))
+        for seq, scan in enumerate(islice(scans, frames)):
+            since_us = round(seq / rate_hz * 1e6)
+            recording.write(encode_frame(scan.counts, seq=seq, t_us=since_us), round(START_S * 1e6) + since_us)
+    return path
+
+
+def pose_at(path: Path, time_s: float) -> Item:
+    """What a session that begins with the frame of that time makes of it."""
+    now = Instant(START_S + time_s, START_S + time_s)
+    session = Session(MODEL, "bed", StreamCounts(), smoothing=Smoothing())
+    for recorded in read_recording(path):
+        if isinstance(recorded.event, Info):
+            list(session.meet(info := recorded.event, now))
+        elif isinstance(recorded.event, Frame) and recorded.unix_us >= now.unix_s * 1e6 - 1:
+            (pose, *_) = (item for item in session.frame(recorded.event, info, now) if item.picture)
+            return pose
+    raise AssertionError(f"no frame at {time_s} s")
+
+
 class Live:
     """The live view of `mats` on a free port, or on `settings`' port; the test is the processing loop."""
 
@@ -92,6 +128,27 @@ class Live:
 
     def __exit__(self, *_: object) -> None:
         self.sink.close()
+
+    @contextmanager
+    def playing(self, path: Path, speed: float = 1.0) -> Iterator[threading.Thread]:
+        """By the real loop, in a thread that is stopped in the end."""
+        leaving = threading.Event()
+        player = Player(speed, control=self.control, timeline=Timeline(path))
+        decoder = Decoder()
+
+        def begin(stream: StreamCounts) -> Session:
+            return Session(MODEL, "bed", stream, smoothing=Smoothing())
+
+        def play() -> None:
+            run_replay(path, decoder, begin(decoder.counts), self.sink.write, leaving.is_set, player=player, anew=begin)
+
+        loop = threading.Thread(target=play)
+        loop.start()
+        try:
+            yield loop
+        finally:
+            leaving.set()
+            loop.join()
 
     def show(self, items: Iterable[Item]) -> None:
         for item in items:

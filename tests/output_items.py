@@ -1,6 +1,8 @@
 """Items without a mat, and sinks that fail in real ways, for the tests of queues and outputs."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +42,19 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end_s, "waited in vain"
         time.sleep(0.002)
+
+
+def stderr_of(program: str) -> list[str]:
+    """What a Python program says whose stdout is a pipe that nobody reads; it must end cleanly all the same."""
+    read, write = os.pipe()
+    command = [sys.executable, "-W", "error", "-c", program]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(write)
+    _, said = process.communicate(timeout=2 * LONG_S)
+    os.close(read)
+    assert process.returncode == 0, said
+    return said.splitlines()
 
 
 class Kept:

@@ -47,7 +47,7 @@ def test_an_input_range_that_is_not_what_the_model_is_fed(scale: float, zero_poi
 
 
 def stage(joints_cm: np.ndarray, keypoints_cm: np.ndarray) -> Stage:
-    return Stage(joints_cm, keypoints_cm, None, np.zeros((len(joints_cm), 0)))
+    return Stage(joints_cm, keypoints_cm, None, {})
 
 
 @pytest.fixture

@@ -135,8 +135,8 @@ def test_postures_are_counted_against_the_truth_and_against_what_is_known() -> N
     assert head is not None
     usual = head.classes[int(np.argmax(head.bias))]
     other = next(i for i, name in enumerate(head.classes) if name != usual)
-    features = part.stages["int8"].features.copy()
-    features[:2] = 100 * np.array(head.weights)[:, other]
+    features = {name: x.copy() for name, x in part.stages["int8"].features.items()}
+    features["keypoints"][:2] = 100 * np.array(head.weights)[: 4 * 32, other]
     int8 = replace(part.stages["int8"], features=features)
     stage = report(replace(part, stages=part.stages | {"int8": int8})).stages["int8"]
     assert stage.postures_changed == 2

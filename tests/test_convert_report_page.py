@@ -1,32 +1,21 @@
 """The page of convert-check in a real Chromium: its pictures load, and the network is left alone."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
+from browser import chromium, missing
 from examined import examined, maps_of, with_frames
 
 from convert.document import page
 from convert.report import Report
 from convert.sections import pictures, sections, title
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-try:
-    from playwright.sync_api import sync_playwright
-
-    MISSING = None if CHROMIUM else "no Chromium: apt-get install chromium"
-except ModuleNotFoundError:
-    MISSING = "no playwright: pip install playwright (it drives the Chromium of the system)"
-if MISSING and not os.environ.get("CI"):
-    pytest.skip(MISSING, allow_module_level=True)
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+if (reason := missing()) and not os.environ.get("CI"):
+    pytest.skip(reason, allow_module_level=True)
 
 
 def test_the_pictures_load_and_nothing_else_is_asked_for(tmp_path: Path) -> None:
-    if MISSING:
-        pytest.fail(MISSING)
     maps = maps_of(5)
     report = Report([with_frames(examined(maps, 1.0, 1.05), maps, 1.0, 1.05)], 0.1, 2.0)
     first, *rest = sections(report)
@@ -34,8 +23,7 @@ def test_the_pictures_load_and_nothing_else_is_asked_for(tmp_path: Path) -> None
     file.write_text(page(title(report), [first, pictures(report), *rest]))
     asked: list[str] = []
     wrong: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         shown = browser.new_page(viewport={"width": 1000, "height": 800})
         shown.on("request", lambda request: asked.append(request.url))
         shown.on("console", lambda message: wrong.append(message.text))
@@ -46,7 +34,6 @@ def test_the_pictures_load_and_nothing_else_is_asked_for(tmp_path: Path) -> None
         verdict = shown.locator("p.good").first.inner_text()
         tables = shown.locator("table").count()
         scrolls = shown.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        browser.close()
     assert len(widths) == 2
     assert min(widths) > 300
     assert all(box is not None and box["width"] > 200 and box["height"] > 100 for box in boxes)

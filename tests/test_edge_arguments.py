@@ -8,7 +8,7 @@ import pytest
 from edge_packages import package
 
 from edge import __version__
-from edge.arguments import OPTIONS, Options, parse
+from edge.arguments import CORRECTIONS, OPTIONS, Options, as_replayed, parse
 from edge.config.settings import DaemonConfig
 from edge.manual import EXIT_CODES, WIDTH
 from firmware_bridge.errors import Exit, Failure
@@ -86,6 +86,26 @@ def test_a_replay_takes_the_settings_of_its_mat(file: Path, speed: str, times: f
     assert (options.replay, options.speed) == (Path("night.matlog"), times)
     [mat] = config.mat
     assert (mat.name, mat.orientation) == ("b", Orientation(2))
+
+
+@pytest.mark.parametrize("option", ["--grid 32x64", "--pitch 2.5x1.5", "--orientation mirrored-90"])
+def test_other_commands_correct_a_recorded_mat_as_edge_run_does(option: str) -> None:
+    flag, text = option.split()
+    [mat] = run(f"--replay night.matlog {option}")[1].mat
+    [told] = as_replayed({flag: text}).mat
+    assert (told.grid, told.pitch_cm, told.orientation) == (mat.grid, mat.pitch_cm, mat.orientation)
+    with pytest.raises(Failure) as failure:
+        as_replayed({flag: "up"})
+    assert (str(failure.value), failure.value.code) == (str(refusal(f"--replay n {flag} up")), Exit.USAGE)
+    assert flag in CORRECTIONS
+
+
+def test_other_commands_correct_a_mat_for_users_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert refusal("--port sim:").code == Exit.BAD_CONFIG
+    assert as_replayed({"--pitch": "2"}).mat[0].pitch_cm
 
 
 def test_the_environment_may_name_the_file_and_the_command_line_another(file: Path, tmp_path: Path) -> None:

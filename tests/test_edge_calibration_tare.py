@@ -8,7 +8,8 @@ import pytest
 from calibrations import COLS, ROWS, calibration, made, resting, tare
 from edge_packages import GRID, info
 
-from edge.calibration.tare import LASTS_S, LONGEST_S, MOST_FRAMES, Refused, Tare
+from edge.calibration.collector import LONGEST_S, Refused
+from edge.calibration.tare import Tare
 from edge.calibration.values import Fault, PowerLaw, in_words
 from firmware_bridge.person import night, still
 from firmware_bridge.scans import simulated_scans
@@ -85,30 +86,12 @@ def test_too_few_frames_are_refused(n: int) -> None:
     assert f"{n} frames came, a tare needs 10" in refusal(tare(resting(n=n)))
 
 
-@pytest.mark.parametrize(("rate_hz", "frames"), [(1, 10), (10, 31), (40, 121), (200, MOST_FRAMES)])
-def test_a_tare_takes_its_time_and_a_bounded_number_of_frames(rate_hz: float, frames: int) -> None:
-    taring, counts = Tare(info()), resting(n=1)[0]
-    enough = [taring.feed(counts, False, i / rate_hz) for i in range(1000)]
-    assert enough.index(True) == frames - 1
-    assert all(enough[frames - 1 :])
-    assert (frames - 1) / rate_hz >= min(LASTS_S, (MOST_FRAMES - 1) / rate_hz)
-    assert len(taring._frames) <= MOST_FRAMES
-
-
 def test_a_tare_ends_after_a_while_with_what_it_has() -> None:
     taring, counts = Tare(info()), resting(n=1)[0]
     assert not taring.feed(counts, False, 0.0)
     assert not taring.feed(counts, False, LONGEST_S - 1)
     assert taring.feed(counts, False, LONGEST_S)
     assert "3 frames came" in refusal(taring.result(0.0))
-
-
-def test_frames_that_the_sender_uses_again_are_kept_as_they_were() -> None:
-    taring, counts = Tare(info()), np.full((ROWS, COLS), 20, np.uint16)
-    for i in range(31):
-        taring.feed(counts, False, i / 10)
-    counts[:] = 500
-    assert np.max(made(taring.result(0.0)).baseline_counts) == 20
 
 
 def test_taxels_that_cannot_be_sensors_are_found() -> None:

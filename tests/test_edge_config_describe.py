@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from edge.config.describe import documented_toml
 from edge.config.kinds import Distances, Size
-from edge.config.settings import DaemonConfig, HttpSettings, MatSettings, RecordSettings, SmoothingSettings
+from edge.config.settings import DaemonConfig, HttpOutputSettings, MatSettings, RecordSettings, SmoothingSettings
 from edge.config.wording import sections
 from firmware_bridge.geometry import Orientation
 
@@ -48,7 +48,7 @@ def test_what_is_printed_is_read_back_as_the_same() -> None:
         state_dir=Path("/state"),
         smoothing=SmoothingSettings(enabled=False, min_cutoff_hz=0.00001),
         recording=RecordSettings(path=Path("nights"), keep_gb=20),
-        http=HttpSettings(allowed_hosts=["bed.local", "192.168.0.2"]),
+        http=HttpOutputSettings(allowed_hosts=["bed.local", "192.168.0.2"]),
         mat=[
             MatSettings(name="bed", port="/dev/a", grid=Size(32, 64), pitch_cm=Distances(2.54, 1.27), dtr=False),
             MatSettings(name="Omas Sofa", port="sim:", orientation=Orientation(1, mirrored=True)),

@@ -16,9 +16,8 @@ from edge.config.kinds import (
     Pitch,
     Size,
     Turn,
-    spelled,
 )
-from firmware_bridge.geometry import ORIENTATIONS, Orientation
+from firmware_bridge.geometry import Orientation
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,3 @@ def test_other_values_are_refused(kind: Any, texts: list[object]) -> None:
     for text in texts:
         with pytest.raises(ValidationError):
             adapter.validate_python(text, strict=True)
-
-
-def test_every_orientation_has_one_spelling() -> None:
-    assert len(ORIENTATIONS) == 8
-    assert {spelled(orientation): orientation for orientation in ORIENTATIONS.values()} == ORIENTATIONS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edge_packages import GRID
 
-from edge.contact import contact
+from edge.contact import coherence, contact
 from firmware_bridge.geometry import Grid
 from firmware_bridge.person import night, still
 from firmware_bridge.sensor import Sensor
@@ -129,6 +129,15 @@ def test_centre_and_area_of_a_load_of_known_shape() -> None:
 def test_an_empty_mat_has_no_centre_and_no_area() -> None:
     seen = contact(blank(4).astype(np.float32), GRID)
     assert (seen.occupied, seen.area_cm2, seen.centre_cm) == (False, 0.0, None)
+
+
+def test_coherence_is_the_smaller_correlation_of_neighbours() -> None:
+    rng = np.random.default_rng(5)
+    for smooth in (rng.random((20, 9)), np.cumsum(rng.random((64, 32)), 1), np.cumsum(rng.random((7, 40)), 0)):
+        load = (smooth / smooth.max()).astype(np.float32)
+        along_cols = np.corrcoef(load[1:].ravel(), load[:-1].ravel())[0, 1]
+        along_rows = np.corrcoef(load[:, 1:].ravel(), load[:, :-1].ravel())[0, 1]
+        assert coherence(load) == pytest.approx(min(along_cols, along_rows), abs=1e-4)
 
 
 def test_a_mat_of_one_row_or_column_is_never_occupied() -> None:

@@ -139,6 +139,7 @@ def test_smoothing_orientation_and_calibration(
     for pair in (
         ("--smoothing", "on", "off"),
         ("--orientation", "mat", "180"),
+        ("--pitch", "mat", "2.3"),
         ("--calibration", "none", tmp_path / "a.json"),
     ):
         option, a, b = pair
@@ -158,6 +159,41 @@ def test_the_lines_of_a_run_against_its_recording(
     found = diff(capsys, lines, night, "--model", model, "--max-mean-cm", 0)
     assert (found["frames"], found["all_joints"]["worst_cm"], found["posture"]["n"]) == (9, 0, 0)
     assert found["a"] == str(lines)
+
+
+def test_a_mat_that_says_wrong_things_is_corrected_as_edge_run_corrects_it(
+    capsys: pytest.CaptureFixture[str], night: Path, model: Path, tmp_path: Path
+) -> None:
+    told = ("--model", model, "--pitch", "2.3x2.6", "--orientation", "mirrored-0")
+    lines = lines_of(night, tmp_path / "run.jsonl", *told)
+    found = diff(capsys, lines, night, *told, "--max-mean-cm", 0)
+    assert (found["joints"]["head"]["n"], found["all_joints"]["worst_cm"]) == (8, 0)
+    assert found["b"] == f"{night} --model {model} --pitch 2.3x2.6 --orientation mirrored-0"
+    uncorrected = diff(capsys, lines, night, "--model", model)
+    assert uncorrected["all_joints"]["mean_cm"] > 1
+
+
+def test_two_configurations(capsys: pytest.CaptureFixture[str], night: Path, model: Path, tmp_path: Path) -> None:
+    """Whatever they say of model, smoothing, mat and calibration counts, as for edge-run."""
+    a, b, state = tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "state"
+    a.write_text("version = 1\n")
+    b.write_text(
+        f'version = 1\nmodel = "{model}"\nstate_dir = "{state}"\n[smoothing]\nmin_cutoff_hz = 0.2\n'
+        '[[mat]]\nname = "bed"\nport = "/dev/bed"\npitch_cm = "2.3"\n[[mat]]\nname = "sofa"\nport = "/dev/sofa"\n'
+    )
+    store.write(store.path_of(state, "bed"), calibration(orientation="180"))
+    lines = lines_of(night, tmp_path / "run.jsonl", "--config", b, "--mat", "bed")
+    same = diff(capsys, lines, night, "--config", b, "--mat", "bed")
+    assert (same["joints"]["head"]["n"], same["all_joints"]["worst_cm"]) == (8, 0)
+    assert same["b"] == f"{night} --config {b} --mat bed"
+    differ = diff(capsys, night, "--config", a, "--config", b, "--mat", "mat", "--mat", "bed")
+    assert differ["all_joints"]["mean_cm"] > 1
+    plain = ("--pitch", "mat", "--smoothing", "off", "--calibration", "none")
+    overruled = diff(capsys, night, "--config", a, "--config", b, "--mat", "mat", "--mat", "bed", *plain)
+    assert overruled["all_joints"]["worst_cm"] == 0
+    assert "say by --mat which (bed, sofa)" in refused(Exit.USAGE, night, "--config", a, "--config", b)
+    b.write_text("version = 1\ncolour = 1\n")
+    assert "b.toml:2: " in refused(Exit.BAD_CONFIG, night, "--config", a, "--config", b)
 
 
 def test_the_lines_of_two_runs(capsys: pytest.CaptureFixture[str], night: Path, model: Path, tmp_path: Path) -> None:
@@ -245,6 +281,7 @@ def test_missing_files(night: Path, tmp_path: Path, model: Path) -> None:
         (tmp_path / "none.matlog", night),
         (night, "--model", model, "--model", tmp_path / "none.tflite"),
         (night, "--calibration", "none", "--calibration", tmp_path / "none.json", "--model", model),
+        (lines_of(night, tmp_path / "run.jsonl"), night, "--config", tmp_path / "none.toml"),
     ):
         assert "none" in refused(Exit.MISSING_INPUT, *arguments)
 
@@ -258,13 +295,13 @@ def test_what_makes_no_sense_is_refused(night: Path, tmp_path: Path, model: Path
         ((night, *("--smoothing", "on") * 3), "3 times"),
         ((a, a, "--model", model), "holds poses already"),
         ((a,), "nothing differs"),
+        ((a, night, "--grid", "64by32"), '--grid is "64by32", expected rows x columns such as "64x32"'),
+        ((a, night, "--orientation", "up"), '--orientation is "up", expected one of 0, 90'),
     ):
         assert words in refused(Exit.USAGE, *arguments)
 
 
-@pytest.mark.parametrize(
-    "arguments", ["", "x --max-mean-cm -1", "x --max-mean-cm nan", "x --orientation up", "x --smoothing maybe"]
-)
+@pytest.mark.parametrize("arguments", ["", "x --max-mean-cm -1", "x --max-mean-cm nan", "x --smoothing maybe"])
 def test_wrong_usage(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments.split())
@@ -278,5 +315,17 @@ def test_help_reads_like_a_manual_page(capsys: pytest.CaptureFixture[str]) -> No
     text = capsys.readouterr().out
     for code in (0, 1, 2, 65, 66, 70, 78):
         assert f"\n  {code:2d}  " in text
-    for name in ("--model", "--orientation", "--smoothing", "--calibration", "--max-mean-cm", "--json", "examples:"):
+    for name in (
+        "--config",
+        "--mat",
+        "--model",
+        "--grid",
+        "--pitch",
+        "--orientation",
+        "--smoothing",
+        "--calibration",
+        "--max-mean-cm",
+        "--json",
+        "examples:",
+    ):
         assert name in text

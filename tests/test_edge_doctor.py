@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 from convert.litert import activation_ranges, float_graph, int8_graph
 from edge.doctor import main
+from edge.doctor.command import examine_machine
+from edge.doctor.finding import Finding, Level
+from edge.doctor.port import Roots
 from edge.manifest import read_manifest
 from edge.runtime import Interpreter, installed_runtime
 from firmware_bridge.errors import Exit
@@ -26,9 +29,11 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     return [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_healthy_machine_has_three_lines_that_say_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_healthy_machine_is_looked_at_without_a_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", str(package(tmp_path))]) == Exit.OK
-    (runtime, model, xnnpack) = lines(capsys)
+    found = lines(capsys)
+    assert {"system", "clock", "disk", "state", "ports"} <= {check for _, check, _ in found}
+    (runtime, model, xnnpack) = found[:3]
     assert runtime[:2] == ["ok", "runtime"]
     assert runtime[2].startswith(f"{installed_runtime()}, Python 3.")
     assert model[:2] == ["ok", "model"]
@@ -52,11 +57,53 @@ def test_a_model_that_is_missing_or_disagrees_with_its_manifest_fails(
     spoiled = package(tmp_path, rows=48)
     for path, text in ((tmp_path / "none.tflite", "no model "), (spoiled, "input has shape")):
         assert main(["--model", str(path)]) == Exit.CHECK_FAILED
-        (_, failed) = lines(capsys)
+        failed, after = lines(capsys)[1:3]
         assert failed[:2] == ["FAILED", "model"]
+        assert after[1] == "system", "what needs no model is looked at all the same"
         assert text in failed[2]
         assert main(["--model", str(path), "--json"]) == Exit.CHECK_FAILED
         assert json.loads(capsys.readouterr().out)["healthy"] is False
+
+
+CONFIG = 'version = 1\nstate_dir = "{state}"\n[[mat]]\nname = "bed"\nport = "/dev/serial/by-id/CHANGE-ME"\n'
+
+
+def examined(etc: Path, model: Path | None, **environ: str) -> list[Finding]:
+    return list(examine_machine(model, [], Roots(etc=etc), environ))
+
+
+def named(found: list[Finding], check: str) -> list[Finding]:
+    return [finding for finding in found if finding.check == check]
+
+
+def test_configurations_at_their_usual_place_are_checked_without_their_mats(tmp_path: Path) -> None:
+    folder = tmp_path / "edge-run"
+    folder.mkdir()
+    bed = folder / "bed.toml"
+    bed.write_text(f'model = "{package(tmp_path)}"\n{CONFIG.format(state=tmp_path / "kept")}')
+    (folder / "sofa.toml").write_text("version = 1\ncolour = 1\n")
+    found = examined(tmp_path, None)
+    good, bad = named(found, "config")
+    assert (good.level, bad.level) == (Level.OK, Level.FAILED)
+    assert good.text.startswith(f"{bed}: bed at /dev/serial/by-id/CHANGE-ME; output to json:-; ")
+    assert good.text.endswith(f"edge-doctor --config {bed}")
+    assert "sofa.toml:2: " in bad.text
+    assert named(found, "state")[0].text == f"calibrations are kept in {tmp_path / 'kept'}"
+    assert named(found, "model")[0].level == Level.OK
+    assert not named(found, "answer")
+
+
+def test_the_environment_names_another_configuration(tmp_path: Path) -> None:
+    (finding,) = named(examined(tmp_path, None, EDGE_RUN_CONFIG=str(tmp_path / "none.toml")), "config")
+    assert finding.level == Level.FAILED
+    assert "none.toml" in finding.text
+
+
+def test_a_machine_without_a_configuration_is_healthy(tmp_path: Path) -> None:
+    found = examined(tmp_path, package(tmp_path))
+    assert not named(found, "config")
+    assert Level.FAILED not in {finding.level for finding in found}
+    assert named(found, "ports") == [Finding("ports", Level.WARNING, "no serial port is there: plug the mat in")]
 
 
 class _Nearest(nn.Module):
@@ -90,7 +137,7 @@ def test_a_graph_that_xnnpack_takes_in_part_fails(tmp_path: Path, capsys: pytest
     path.write_bytes(content)
     assert read_manifest(path.with_suffix(".json")).outputs[0].rows == 64
     assert main(["--model", str(path)]) == Exit.CHECK_FAILED
-    found = lines(capsys)
+    found = lines(capsys)[:3]
     assert [line[:2] for line in found] == [["ok", "runtime"], ["ok", "model"], ["FAILED", "xnnpack"]]
     assert "part(s)" in found[2][2]
 
@@ -100,7 +147,7 @@ def run_without(program: str, *path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
 
 
-def test_without_a_runtime_nothing_else_is_tried() -> None:
+def test_without_a_runtime_no_model_is_tried() -> None:
     program = """
 import sys
 for name in ("ai_edge_litert", "tflite_runtime", "tensorflow"):
@@ -110,7 +157,9 @@ cli()
 """
     done = run_without(program)
     assert (done.returncode, done.stderr) == (Exit.CHECK_FAILED, "")
-    assert done.stdout == "FAILED   runtime  no TFLite interpreter is installed: pip install ai-edge-litert\n"
+    first, second, *_ = done.stdout.splitlines()
+    assert first == "FAILED   runtime  no TFLite interpreter is installed: pip install ai-edge-litert"
+    assert second.split()[1] == "system"
 
 
 def test_a_fallback_runtime_is_a_warning_and_no_failure(tmp_path: Path) -> None:
@@ -132,11 +181,14 @@ import ai_edge_litert.interpreter
 sys.modules["litert_by_another_name"] = ai_edge_litert.interpreter
 sys.modules["ai_edge_litert.interpreter"] = None
 from edge.doctor import main
+from edge.doctor.command import examine_machine
+from edge.doctor.finding import Finding, Level
+from edge.doctor.port import Roots
 sys.exit(main(["--model", {str(package(tmp_path / "package"))!r}]))
 """
     done = run_without(program, tmp_path)
     assert done.returncode == Exit.OK, done.stderr
-    (runtime, model, xnnpack) = done.stdout.splitlines()
+    (runtime, model, xnnpack) = done.stdout.splitlines()[:3]
     assert runtime.startswith("warning  runtime  tflite-runtime 2.14.0, ")
     assert model.startswith("ok       model ")
     assert xnnpack == "warning  xnnpack  takes nothing of the graph: tflite-runtime 2.14.0 does not hand it over"

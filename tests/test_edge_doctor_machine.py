@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge.doctor.finding import Level
-from edge.doctor.machine import clock, disk, machine_checks, power, system
+from edge.doctor.machine import clock, disk, machine_checks, power, state, system
 
+NOBODY = 65534
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
@@ -58,6 +59,27 @@ def test_a_folder_that_is_yet_to_be_made_has_the_room_of_the_one_above_it(tmp_pa
     level, text = disk(tmp_path / "not" / "yet")
     assert level in (Level.OK, Level.WARNING)
     assert text.partition(" GB")[0] == disk(tmp_path)[1].partition(" GB")[0]
+
+
+def test_a_state_directory_is_one_that_can_be_made(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    assert state(folder) == (Level.OK, f"calibrations are kept in {folder}")
+    assert not folder.exists()
+    (tmp_path / "file").touch()
+    level, text = state(tmp_path / "file" / "edge-run")
+    assert level == Level.WARNING
+    assert f"may not write into {tmp_path / 'file'}" in text
+
+
+def test_a_state_directory_of_somebody_else_is_a_warning(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("becoming nobody needs root")
+    program = (
+        "import os, sys; from pathlib import Path; from edge.doctor.machine import state;"
+        " os.setgroups([]); os.setuid(int(sys.argv[1])); print(*state(Path('/etc/edge-run-state')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(NOBODY)], capture_output=True, text=True)
+    assert done.stdout.startswith("warning this user may not write into /etc, "), done.stderr
 
 
 @pytest.mark.parametrize(("size", "level"), [("1m", Level.FAILED), ("500m", Level.WARNING), ("2000m", Level.OK)])

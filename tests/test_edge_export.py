@@ -153,6 +153,21 @@ def test_an_orientation_that_the_mat_says_wrong(tmp_path: Path) -> None:
     np.testing.assert_array_equal(counts(tmp_path / "b.npz"), Orientation(2).from_canonical(maps))
 
 
+def test_a_pitch_that_the_mat_says_wrong(tmp_path: Path, pmd: Path) -> None:
+    """Exported as from a mat that says it right, with poses or without."""
+    maps = people(pmd)[:2]
+    right = Night(tmp_path / "right.matlog").mat().frames(maps).done()
+    wrong = Night(tmp_path / "wrong.matlog").mat(grid=Grid(64, 32, 1.0, 5.08)).frames(maps).done()
+    poses = ("--poses", "--model", package(tmp_path / "package"))
+    for name, arguments in (("plain", ()), ("posed", poses)):
+        export(right, "--out", tmp_path / f"{name}-right.npz", *arguments)
+        export(wrong, "--out", tmp_path / f"{name}-wrong.npz", *arguments, "--pitch", "2.54x2.54")
+        with np.load(tmp_path / f"{name}-right.npz") as a, np.load(tmp_path / f"{name}-wrong.npz") as b:
+            assert b["pitch_x_cm"] == b["pitch_y_cm"] == 2.54
+            for key in a:
+                np.testing.assert_array_equal(a[key], b[key])
+
+
 def test_a_calibration_turns_frames_and_poses_alike(tmp_path: Path, pmd: Path) -> None:
     """The counts stay as they came: only the poses know of the calibration."""
     maps = people(pmd)[:2]
@@ -213,6 +228,7 @@ def test_missing_files(tmp_path: Path, night: Path) -> None:
         ("--out a.npz --smoothing off", "add --poses"),
         ("--out a.npz --from 5 --to 5", "nothing lies between"),
         ("--out a.npz --from 60", "no frame of .* between 60 s and inf s"),
+        ("--out a.npz --orientation up", '--orientation is "up", expected one of 0, 90'),
     ],
 )
 def test_what_makes_no_sense_is_refused(

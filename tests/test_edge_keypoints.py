@@ -75,5 +75,20 @@ def test_a_flat_map_gives_the_middle() -> None:
     np.testing.assert_allclose(found.xy_norm, 0.5, atol=1e-5)
 
 
+def test_points_are_taken_apart_and_put_together(logits: np.ndarray, model_input: np.ndarray) -> None:
+    found = HeatmapDecoder(OUTPUT, MODEL)(logits, model_input)
+    again = found[:6] + found[6:]
+    assert len(found[:6].value) == 6
+    for name in ("xy_norm", "value", "spread_cm"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+
+
+def test_features_go_point_by_point(logits: np.ndarray, model_input: np.ndarray) -> None:
+    found = HeatmapDecoder(OUTPUT, MODEL)(logits, model_input)
+    sureness = 1 / (1 + (found.spread_cm / 8) ** 2)
+    expected = np.column_stack([found.xy_norm, found.value, sureness])
+    np.testing.assert_allclose(found.features.reshape(20, 4), expected, rtol=1e-6)
+
+
 def test_confidence_falls_with_the_spread() -> None:
     np.testing.assert_allclose(confidence(np.array([0, 8, 16, 1e6], np.float32), 8.0), [1, 0.5, 0.2, 0], atol=1e-6)

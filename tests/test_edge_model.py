@@ -72,6 +72,14 @@ def test_confidences_are_shares_for_every_point(path: Path, model_input: np.ndar
         assert (confidence <= 1).all()
 
 
+def test_keypoints_come_before_the_joints(path: Path, model_input: np.ndarray) -> None:
+    model = KeypointModel.from_files(path)
+    points = model.points(model.logits(model_input), model_input)
+    found = model.predict(model_input)
+    np.testing.assert_array_equal(points.xy_norm, np.concatenate([found["keypoints"].xy_norm, found["joints"].xy_norm]))
+    np.testing.assert_array_equal(model.confidence(points), np.concatenate(model.confidences(found)))
+
+
 def test_a_label_free_model_gets_its_joints_through_the_joint_map(tmp_path: Path, model_input: np.ndarray) -> None:
     model = KeypointModel.from_files(label_free_package(tmp_path))
     found = model.predict(model_input)
@@ -101,6 +109,19 @@ def test_posture_is_the_largest_score_of_the_manifests_head(
         assert model.posture(model.predict(model_input)) == expected
     model = KeypointModel.from_files(package(tmp_path, posture=None))
     assert model.posture(model.predict(model_input)) is None
+
+
+def test_a_posture_head_may_read_the_joints_after_the_keypoints(
+    path: Path, manifest: dict[str, Any], tmp_path: Path, model_input: np.ndarray
+) -> None:
+    k = next(o["k"] for o in manifest["outputs"] if o["name"] == "keypoints")
+    weights = np.zeros((4 * (k + 14), 2))
+    weights[4 * k + 1] = [1, 0]  # y of the first joint, an ankle
+    head = {"classes": ["low", "high"], "weights": weights.tolist(), "reads": ["keypoints", "joints"]}
+    y_norm = float(KeypointModel.from_files(path).predict(model_input)["joints"].xy_norm[0, 1])
+    for limit, expected in ((y_norm - 0.01, "low"), (y_norm + 0.01, "high")):
+        model = KeypointModel.from_files(package(tmp_path, posture=head | {"bias": [0.0, limit]}))
+        assert model.posture(model.predict(model_input)) == expected
 
 
 def test_a_missing_model_is_missing_input(tmp_path: Path) -> None:

@@ -7,18 +7,25 @@ from http.client import HTTPConnection
 import pytest
 from live_items import Live, LiveMat
 
+from edge.control import Playing
 from edge.outputs.http.access import HEADERS, HttpSettings
 from firmware_bridge.errors import Exit, Failure
 
 TOKEN = "correct-horse-battery-staple"
 LOOKING = ("/healthz", "/metrics", "/api/state", "/events", "/nowhere")
-ASKING = ("/api/tare", "/api/record", "/api/stop_recording", "/api/turn")
+ASKING = (
+    *("/api/tare", "/api/calibrate", "/api/record", "/api/stop_recording", "/api/turn"),
+    *("/api/pause", "/api/resume", "/api/seek"),
+)
+PLAYING = Playing(0.0, 1.0, 60.0, paused=False)
+"""So that pausing and seeking would get through."""
 PAGE = ("/", "/view.js", "/style.css")
 
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Live]:
     with Live() as live:
+        live.control.playing = PLAYING
         live.show(LiveMat().meet())
         yield live
 
@@ -26,6 +33,7 @@ def live() -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Live]:
     with Live(settings=HttpSettings(port=0, token=TOKEN, names=("Bed.Example",))) as live:
+        live.control.playing = PLAYING
         live.show(LiveMat().meet())
         yield live
 

@@ -81,6 +81,18 @@ def test_take_waits_for_something_and_ends_with_the_client(posed: Item) -> None:
     assert asyncio.run(waiting()) == [1, 0]
 
 
+def test_what_waits_when_the_end_comes_is_still_taken(posed: Item) -> None:
+    """So the last line, `end`, arrives."""
+
+    async def taken() -> list[int]:
+        client = Client()
+        client.offer(Message(posed))
+        client.end()
+        return [len(await client.take()), len(await client.take())]
+
+    assert asyncio.run(taken()) == [1, 0]
+
+
 def test_a_picture_holds_the_pressure_and_what_the_line_is_too_short_for(posed: Item) -> None:
     picture = Message(posed).picture
     assert picture is not None

@@ -1,26 +1,21 @@
 """The page in a real Chromium: what counts are the canvas' pixels, the words, and what reaches the daemon's Control."""
 
 import importlib
-import io
 import os
-import threading
-from base64 import b64decode
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import numpy as np
 import pytest
 from browser import chromium, missing
 from live_items import GRID, Live, LiveMat
-from PIL import Image
+from live_page import at, drawn, hostile, is_live, joints_are_drawn_at, pages
 
+from edge.calibration.values import Calibration, PowerLaw
 from edge.control import Reply
 from edge.messages import Pose
 from edge.outputs.http.access import HttpSettings
 from edge.outputs.sink import Item
 from firmware_bridge.geometry import ORIENTATIONS
-from firmware_bridge.skeleton import JOINTS
 
 if (reason := missing()) and not os.environ.get("CI"):
     pytest.skip(reason, allow_module_level=True)
@@ -28,7 +23,6 @@ playwright = importlib.import_module("playwright.sync_api")
 Browser, Page, expect = playwright.Browser, playwright.Page, playwright.expect
 
 TOKEN = "correct-horse-battery-staple"
-LEFT_ON_RIGHT = {"r_": "--right", "l_": "--left"}
 
 
 @pytest.fixture(scope="module")
@@ -51,22 +45,8 @@ def live(mat: LiveMat) -> Iterator[Live]:
 
 @pytest.fixture
 def new_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
-    """Pages of a new browser profile each; whatever goes wrong in their scripts fails the test."""
-    contexts, wrong = [], list[str]()
-
-    def make(**how: Any) -> "Page":
-        context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | how))
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    with pages(browser) as make:
+        yield make
 
 
 @pytest.fixture
@@ -87,63 +67,11 @@ def pose_of(mat: LiveMat) -> Item:
     return next(item for item in mat.poses() if isinstance(item.line, Pose) and item.line.joints)
 
 
-def is_live(page: "Page") -> None:
-    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-
-
 def reach(page: "Page", live: Live, item: Item) -> None:
     """Shows a pose, and waits until it is in the page's history."""
     before = page.locator("#scrub").get_attribute("max")
     live.show([item])
     expect(page.locator("#scrub")).not_to_have_attribute("max", before or "")
-
-
-def drawn(page: "Page") -> np.ndarray:
-    """(height, width, 3) pixels of the canvas, once what was asked for is drawn (easing aside)."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    url = page.evaluate("() => document.getElementById('map').toDataURL()")
-    picture = Image.open(io.BytesIO(b64decode(url.partition(",")[2])))
-    return np.asarray(picture.convert("RGB")).astype(float)
-
-
-def at(pixels: np.ndarray, xy_cm: np.ndarray) -> np.ndarray:
-    """(N, 3) colours at (N, 2) places on the mat."""
-    height, width, _ = pixels.shape
-    place = (xy_cm / [GRID.width_cm, GRID.height_cm] * [width, height]).astype(int)
-    return pixels[np.clip(place[:, 1], 0, height - 1), np.clip(place[:, 0], 0, width - 1)]
-
-
-def colour(page: "Page", name: str) -> np.ndarray:
-    text = page.evaluate("(name) => getComputedStyle(document.getElementById('map')).getPropertyValue(name)", name)
-    return np.array([float(c) for c in text.removeprefix("rgb(").removesuffix(")").split(",")])
-
-
-def joints_are_drawn_at(page: "Page", joints: np.ndarray) -> None:
-    """Each in its side's colour (blended with what is below by its confidence), and nowhere else."""
-    with_skeleton = drawn(page)
-    page.keyboard.press("s")
-    without = drawn(page)
-    page.keyboard.press("s")
-    inside = (joints[:, :2] > 1).all(1) & (joints[:, :2] < [GRID.width_cm - 1, GRID.height_cm - 1]).all(1)
-    assert inside.sum() >= 10
-    for name, (x_cm, y_cm, confidence) in zip(np.array(JOINTS)[inside], joints[inside], strict=True):
-        apart = np.hypot(*(joints[:, :2] - [x_cm, y_cm]).T)
-        if np.sort(apart)[1] < 4:  # covered by another
-            continue
-        place = np.array([[x_cm, y_cm]])
-        alpha = 0.4 + 0.6 * confidence
-        side = colour(page, LEFT_ON_RIGHT.get(name[:2], "--middle"))
-        shown, below = at(with_skeleton, place)[0], at(without, place)[0]
-        beneath = (below, side, colour(page, "--halo"), colour(page, "--middle"))
-        off = min(np.abs(shown - (alpha * side + (1 - alpha) * under)).max() for under in beneath)
-        assert off < 40, (name, shown, side)
-        assert np.abs(shown - below).max() > 40, name
-    ys, xs = np.nonzero((with_skeleton != without).any(2))
-    height, width, _ = without.shape
-    far = np.array([xs, ys]).T / [width, height] * [GRID.width_cm, GRID.height_cm]
-    low, high = joints[:, :2].min(0) - 5, joints[:, :2].max(0) + 5
-    assert (far >= low).all()
-    assert (far <= high).all()
 
 
 def test_frames_arrive_with_their_figures(page: "Page", live: Live, mat: LiveMat) -> None:
@@ -211,6 +139,61 @@ def test_tare_reaches_the_daemon_and_a_refusal_may_be_overruled(page: "Page", li
     assert (command.mat, command.action, command.force) == ("bed", "tare", True)
     expect(page.locator("#reply")).to_have_text("the mat is tared")
     expect(page.locator("#force")).to_be_hidden()
+
+
+def test_a_mat_is_calibrated_by_keyboard_alone(page: "Page", live: Live) -> None:
+    """An even load, then a weight; only what can be one is asked for."""
+    page.locator("#calibrate summary").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    asked = live.answered(Reply(False, "the load covers 40 % of the mat"))
+    assert (asked.mat, asked.action, asked.mass_kg) == ("bed", "even", None)
+    expect(page.locator("#reply")).to_have_text("the load covers 40 % of the mat")
+    expect(page.locator("#force")).to_be_hidden()
+    page.keyboard.press("Tab")
+    mass = page.get_by_label("Weight")
+    expect(mass).to_be_focused()
+    for wrong in ("", "0", "-5", "501"):
+        mass.fill(wrong)
+        page.keyboard.press("Enter")
+        assert mass.evaluate("(field) => field.matches(':invalid')")
+    mass.fill("")
+    page.keyboard.type("72.5")
+    expect(page.locator("#pause")).to_have_text("Pause")  # digits and space are its own here, not the page's keys
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="They lie there")).to_be_focused()
+    page.keyboard.press("Enter")
+    asked = live.answered(Reply(True, "calibrated: 61.2 counts are 1 kPa"))
+    assert (asked.mat, asked.action, asked.mass_kg) == ("bed", "weigh", 72.5)
+    expect(page.locator("#reply")).to_have_text("calibrated: 61.2 counts are 1 kPa")
+    assert live.control.take() == []
+    assert page.url == live.sink.url
+
+
+def test_the_scale_begins_anew_when_the_unit_becomes_kpa(page: "Page", live: Live, mat: LiveMat) -> None:
+    """And nothing of before is left to be looked back at, which no scale of kPa fits."""
+    for _ in range(3):
+        reach(page, live, pose_of(mat))
+    page.locator("#coarser").click()
+    assert page.locator("#full").inner_text().endswith("counts")
+    page.keyboard.press("ArrowLeft")
+    ones = np.ones((GRID.rows, GRID.cols))
+    weighed = Calibration(
+        device_id=7,
+        rows=GRID.rows,
+        cols=GRID.cols,
+        made_unix_s=1.7e9,
+        curve=PowerLaw(counts_per_kpa=60.0),
+        baseline_counts=(0 * ones).tolist(),
+        noise_counts=ones.tolist(),
+    )
+    live.show(mat.session.use(weighed, mat._now))
+    live.show([pose_of(mat)])
+    expect(page.locator("#full")).to_have_text("≥ 10 kPa")
+    expect(page.locator("#peak")).to_contain_text("kPa")
+    expect(page.locator("#scrub")).to_have_attribute("max", "0")
+    is_live(page)
 
 
 def test_record_starts_and_stops(page: "Page", live: Live, mat: LiveMat) -> None:
@@ -369,8 +352,9 @@ HOSTILE = """async (url) => {
     const text = async (path, how) => { const r = await fetch(url + path, how); return r.type + (await r.text()); };
     for (const path of ["api/state", "healthz", "metrics", "events"]) await tried(() => text(path));
     await tried(() => text("api/state", { mode: "no-cors" }));
-    for (const action of ["tare", "record", "stop_recording", "turn"]) {
-        const body = JSON.stringify({ mat: "bed", orientation: "90" });
+    for (const action of ["tare", "calibrate", "record", "stop_recording", "turn", "pause", "seek"]) {
+        const more = action === "calibrate" ? { even: true } : { orientation: "90", at_s: 0 };
+        const body = JSON.stringify({ mat: "bed", ...more });
         await tried(() => text("api/" + action, { method: "POST", body }));
         await tried(() => text("api/" + action, { method: "POST", body, mode: "no-cors" }));
         const headers = { "Content-Type": "application/json" };
@@ -404,25 +388,10 @@ HOSTILE = """async (url) => {
 }"""
 
 
-class HostilePage(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><title>evil</title><p>evil")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def hostile_port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), HostilePage) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with hostile() as port:
+        yield port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -504,9 +473,9 @@ def test_every_control_is_reached_by_tab_in_order_and_has_a_name(page: "Page") -
         reached.append(focused)
     assert all(name for _, name in reached)
     order = [control for control, _ in reached]
-    wanted = ["coarser", "finer", "pause", "scrub", "smooth", "skeleton", "tare", "record", "SUMMARY"]
+    wanted = ["coarser", "finer", "pause", "scrub", "smooth", "skeleton", "tare", "record", "SUMMARY", "SUMMARY"]
     assert [control for control in order if control in wanted] == wanted
-    page.locator("summary").press("Enter")
+    page.locator("#machine summary").press("Enter")
     expect(page.locator(".keys")).to_contain_text("one frame back, on")
 
 

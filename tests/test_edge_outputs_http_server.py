@@ -7,17 +7,20 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession, WSMsgType
 from live_items import Live, LiveMat
 
-from edge.control import Command, Reply
+from edge.control import Command, Playing, Reply
 from edge.outputs.http import server
+from edge.outputs.http.state import SILENT_S
 from firmware_bridge.skeleton import BONES, JOINTS
 
 FLOOD = 10_000
 GROWTH_MOST_BYTES = 2_000_000
+PLAYING = Playing(1_700_000_000.0, 12.5, 60.0, paused=False)
 
 
 def waits(do: Callable[[], None], until: Callable[[], bool]) -> bool:
@@ -81,15 +84,21 @@ def test_metrics_are_served(live: Live) -> None:
     [
         ("tare", {"mat": "bed"}, Command("bed", "tare")),
         ("tare", {"mat": "bed", "force": True}, Command("bed", "tare", force=True)),
+        ("calibrate", {"mat": "bed", "even": True}, Command("bed", "even")),
+        ("calibrate", {"mat": "bed", "mass_kg": 80}, Command("bed", "weigh", mass_kg=80.0)),
         ("record", {"mat": "bed"}, Command("bed", "record")),
         ("stop_recording", {"mat": "bed"}, Command("bed", "stop_recording")),
         ("turn", {"mat": "bed", "orientation": "mirrored-90"}, Command("bed", "turn", orientation="mirrored-90")),
+        ("pause", {"mat": "bed"}, Command("bed", "pause")),
+        ("resume", {"mat": "bed"}, Command("bed", "resume")),
+        ("seek", {"mat": "bed", "at_s": 12.5}, Command("bed", "seek", at_s=12.5)),
     ],
 )
 @pytest.mark.parametrize("reply", [Reply(True, "done"), Reply(False, "somebody lies there")])
 def test_what_is_asked_goes_to_the_loop_and_its_reply_comes_back(
     live: Live, caller: ThreadPoolExecutor, action: str, body: dict[str, object], command: Command, reply: Reply
 ) -> None:
+    live.control.playing = PLAYING
     response = caller.submit(live.ask, "POST", f"/api/{action}", body)
     assert live.answered(reply) == command
     status, text, _ = response.result()
@@ -118,6 +127,8 @@ def test_a_loop_that_does_not_answer_is_told_of_and_may_answer_later(
         ({"mat": 5}, "mat"),
         ({"mat": "bed", "force": "yes"}, "force"),
         ({"mat": "bed", "now": True}, "now"),
+        ({"mat": "bed", "at_s": -1}, "at_s"),
+        ({"mat": "bed", "at_s": "0:12"}, "at_s"),
     ],
 )
 def test_a_body_that_is_not_understood_is_named(live: Live, body: object, wrong: str) -> None:
@@ -126,6 +137,56 @@ def test_a_body_that_is_not_understood_is_named(live: Live, body: object, wrong:
     assert text.startswith(f"{wrong}: ")
     assert text.count("\n") == 1
     assert live.control.take() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"mass_kg": 80}, "mat: Field required"),
+        ({"mat": "bed"}, "body: even or mass_kg is needed, not both"),
+        ({"mat": "bed", "even": True, "mass_kg": 80}, "body: even or mass_kg is needed, not both"),
+        ({"mat": "bed", "mass_kg": 0}, "mass_kg: Input should be greater than 0"),
+        ({"mat": "bed", "mass_kg": "80"}, "mass_kg: Input should be a valid number"),
+        ({"mat": "bed", "force": True}, "force: Extra inputs are not permitted"),
+    ],
+)
+def test_a_load_that_is_not_understood_is_named(live: Live, body: object, wrong: str) -> None:
+    status, text, _ = live.ask("POST", "/api/calibrate", body)
+    assert (status, text) == (400, f"{wrong}\n")
+    assert live.control.take() == []
+
+
+def test_a_known_load_has_one_route(live: Live) -> None:
+    for action in ("even", "weigh"):
+        assert live.ask("POST", f"/api/{action}", {"mat": "bed"})[0] == 404
+
+
+def test_a_paused_replay_is_healthy_however_long_and_one_that_hangs_is_not(
+    live: Live, caller: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_s = [1000.0]
+    monkeypatch.setattr(live.sink._server.state, "_clock_s", lambda: clock_s[0])
+    mat = LiveMat()
+    live.control.playing = PLAYING
+    live.show([*mat.meet(), *mat.frame()])
+
+    def ask(action: str, paused: bool) -> None:
+        response = caller.submit(live.ask, "POST", f"/api/{action}", {"mat": "bed"})
+        _, answer = live.asked()
+        live.control.playing = replace(PLAYING, paused=paused)
+        answer.set_result(Reply(True, "done"))
+        response.result()
+
+    ask("pause", paused=True)
+    clock_s[0] += 10_000
+    assert live.ask("GET", "/healthz")[0] == 200
+    ask("resume", paused=False)
+    clock_s[0] += SILENT_S
+    assert live.ask("GET", "/healthz")[0] == 200
+    clock_s[0] += 1
+    status, text, _ = live.ask("GET", "/healthz")
+    assert status == 503
+    assert "the daemon has said nothing for 31 s" in text
 
 
 def test_what_is_too_large_unknown_or_of_another_method_is_refused(live: Live) -> None:
@@ -141,6 +202,51 @@ def test_a_mat_that_is_none_is_refused_at_once(live: Live) -> None:
     status, text, _ = live.ask("POST", "/api/tare", {"mat": "bath"})
     assert status == 409
     assert json.loads(text)["text"] == "no mat bath: this daemon has bed"
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "seek"])
+def test_where_nothing_is_replayed_there_is_nothing_to_pause(live: Live, action: str) -> None:
+    status, text, _ = live.ask("POST", f"/api/{action}", {"mat": "bed", "at_s": 1.0})
+    assert status == 409
+    assert json.loads(text)["text"].startswith("no recording is played")
+    assert live.get_json("/api/state")["replay"] is None
+
+
+def test_who_watches_a_replay_is_told_of_each_change_and_who_comes_where_it_is(
+    live: Live, caller: ThreadPoolExecutor
+) -> None:
+    """In the state, first of all on the WebSocket, with each pose, and after each answer."""
+    mat = LiveMat()
+    live.control.playing = PLAYING
+    told = {"type": "replay", "v": 1, "ts": 1_700_000_012.5, "seq": None, "mat": "bed", "position_s": 12.5}
+    told |= {"length_s": 60.0, "paused": False}
+    assert live.get_json("/api/state")["replay"] == told
+
+    async def received() -> list[dict[str, object]]:
+        async with ClientSession() as session:
+            headers = {"Origin": live.sink.url.rstrip("/")}
+            async with session.ws_connect(f"{live.sink.url}ws", headers=headers) as web_socket:
+
+                async def next_replay() -> dict[str, object]:
+                    while True:
+                        message = await web_socket.receive(timeout=30)
+                        if message.type == WSMsgType.TEXT and '"replay"' in message.data:
+                            return dict(json.loads(message.data))
+
+                first = await next_replay()
+                live.control.playing = replace(PLAYING, position_s=13.0)
+                live.show([*mat.meet(), *mat.frame()][-1:])
+                second = await next_replay()
+                answer = caller.submit(live.ask, "POST", "/api/pause", {"mat": "bed"})
+                _, asked = await asyncio.to_thread(live.asked)
+                live.control.playing = replace(PLAYING, position_s=13.0, paused=True)
+                asked.set_result(Reply(True, "paused"))
+                third = await next_replay()
+                await asyncio.to_thread(answer.result)
+                return [first, second, third]
+
+    later = told | {"ts": 1_700_000_013.0, "position_s": 13.0}
+    assert asyncio.run(received()) == [told, later, later | {"paused": True}]
 
 
 def test_events_are_the_json_lines_from_hello_on(live: Live) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import pytest
 from live_items import LiveMat
 
-from edge.outputs.http.state import EVENTS_KEPT, SILENT_S, State
+from edge.control import Playing
+from edge.outputs.http.state import EVENTS_KEPT, SILENT_S, Replay, State
+from edge.outputs.sink import Item
 
 
 @dataclass
@@ -64,6 +66,25 @@ def test_a_daemon_that_hangs_is_not_fresh_whatever_it_said_last(state: State, cl
     assert reason(state) is None
     clock.now_s += 1
     assert reason(state) == "the daemon has said nothing for 31 s"
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_paused_replay_has_nothing_to_say(state: State, clock: Clock, paused: bool) -> None:
+    mat = LiveMat()
+    for item in [*mat.meet(), *mat.frame()]:
+        state.take(item)
+    state.take(Item(Replay.of(Playing(1.7e9, 12.5, 60.0, paused), "bed")))
+    clock.now_s += 31
+    assert reason(state) == (None if paused else "the daemon has said nothing for 31 s")
+
+
+def test_whoever_goes_on_after_a_pause_is_given_time(state: State, clock: Clock) -> None:
+    mat = LiveMat()
+    for item in [*mat.meet(), *mat.frame()]:
+        state.take(item)
+    clock.now_s += 1000
+    state.take(Item(Replay.of(Playing(1.7e9, 12.5, 60.0, paused=False), "bed")))
+    assert reason(state) is None
 
 
 def test_the_end_of_a_replay_is_not_fresh(state: State) -> None:

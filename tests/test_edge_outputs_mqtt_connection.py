@@ -4,17 +4,19 @@ import logging
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from broker import Broker, Listener, certificate, until
+from broker import DEADLINE_S, Broker, Listener, certificate, until
 from pydantic import SecretStr
 
 from edge.outputs.mqtt import connection as connection_module
 from edge.outputs.mqtt.connection import (
     FIRST_WAIT_S,
+    KEEPALIVE_S,
     LONGEST_WAIT_S,
     MOST_UNANSWERED,
     MOST_WAITING,
@@ -27,6 +29,7 @@ from edge.outputs.mqtt.settings import MqttSettings
 from firmware_bridge.errors import Exit, Failure
 
 BED = ("bed", "geheim")
+CONNACK, PINGREQ, PINGRESP = b"\x20\x02\x00\x00", b"\xc0\x00", b"\xd0\x00"
 
 
 @contextmanager
@@ -267,6 +270,36 @@ def test_whatever_else_answers_at_the_port_is_waited_out(answer: bytes, caplog: 
             thread.join()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("no broker at")
+
+
+def test_the_broker_is_pinged_while_the_processing_loop_is_busy(caplog: pytest.LogCaptureFixture) -> None:
+    """As often as was promised, so that brokers notice a frozen process soon, and no busy one."""
+    pinged = threading.Semaphore(0)
+    promised_s: list[int] = []
+
+    def serve() -> None:
+        client, _ = server.accept()
+        with client:
+            promised_s.append(int.from_bytes(client.recv(1000)[10:12], "big"))
+            client.sendall(CONNACK)
+            while data := client.recv(1000):
+                if data.endswith(PINGREQ):
+                    pinged.release()
+                    client.sendall(PINGRESP)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with connected(server.getsockname()[1]):
+            end_s = time.monotonic() + DEADLINE_S
+            pings = 0
+            while pings < 2 and time.monotonic() < end_s:
+                sum(range(1_000_000))
+                pings += pinged.acquire(blocking=False)
+            assert pings == 2
+            assert promised_s == [KEEPALIVE_S]
+            assert len(caplog.messages) == 1, "the connection was lost"
+        thread.join()
 
 
 def test_a_password_in_the_clear_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

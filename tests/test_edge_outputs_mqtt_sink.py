@@ -10,14 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from broker import HEALTH, HELLO, NOBODY, PORT_LOST, POSE, Broker, Listener, until
+from edge_packages import frame, info
 
 from edge.control import Command, Control, Reply
 from edge.messages import End, Line
+from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.outputs.mqtt.settings import MqttSettings
 from edge.outputs.mqtt.sink import MqttSink
 from edge.outputs.sink import Item
+from edge.session import Instant, Session
+from firmware_bridge.decoder import StreamCounts
+from train.pmd import read_pmd
 
 PROCESS = """
 import sys, time
@@ -194,6 +200,21 @@ def test_a_tare_is_asked_for_and_answered(broker: Broker, heard: Listener) -> No
     ]
 
 
+def test_a_calibration_by_a_known_load_is_asked_for_and_answered(broker: Broker, heard: Listener) -> None:
+    control = Control(["bed"])
+    with publishing(broker, control), answering(control, Reply(True, "calibrated: 60.0 counts are 1 kPa")) as asked:
+        heard.wait("edge-run/bridge/state", "online")
+        heard.say("edge-run/bed/request/calibrate", '{"even": true}')
+        answer = heard.wait_json("edge-run/bed/response/calibrate")
+        assert answer == {"ok": True, "text": "calibrated: 60.0 counts are 1 kPa"}
+        heard.say("edge-run/bed/request/calibrate", "{}")
+        refused = heard.wait_json("edge-run/bed/response/calibrate", lambda value: not value["ok"])
+        assert refused["text"].endswith('expected {"even": true} or {"mass_kg": 80}')
+        heard.say("edge-run/bed/request/calibrate", '{"mass_kg": 80}')
+        until(lambda: len(heard.heard("edge-run/bed/response/calibrate")) == 3, "the third answer")
+    assert asked == [Command("bed", "even"), Command("bed", "weigh", mass_kg=80.0)]
+
+
 def test_a_request_that_makes_no_sense_is_answered_and_not_passed_on(broker: Broker, heard: Listener) -> None:
     control = Control(["bed"])
     with publishing(broker, control):
@@ -278,6 +299,19 @@ def test_a_broker_that_restarts_learns_everything_again(broker: Broker) -> None:
             assert not heard.wait_json("edge-run/bed/state")["occupied"]
             assert len(heard.heard("edge-run/bed/state")) == 1
             assert heard.wait_json("homeassistant/device/edge-run-bed-0bed/config")["dev"]["name"] == "bed"
+
+
+def test_the_first_posture_reaches_the_state_before_the_next_regular_health(
+    broker: Broker, heard: Listener, pmd: Path
+) -> None:
+    session, mat = Session(KeypointModel.from_files(DEFAULT_MODEL), "bed", StreamCounts()), info()
+    counts = read_pmd(pmd, [2]).medians().pressure[0].astype(np.uint16)
+    with publishing(broker) as sink:
+        for half in range(20):
+            now = Instant(1e9 + half / 2, half / 2)
+            for item in session.frame(frame(counts, half), mat, now):
+                sink.write(item)
+        assert heard.wait_json("edge-run/bed/state", lambda state: state["posture"] is not None)["occupied"]
 
 
 def test_a_mat_that_is_lost_during_an_outage_is_offline_after_it(broker: Broker) -> None:

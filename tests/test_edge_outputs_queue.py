@@ -1,4 +1,4 @@
-"""A queue before each output: bounded, poses go first, a slow or failing output holds nobody up."""
+"""A queue before each output: a slow or failing one holds nobody up, a prompt one is written to at once."""
 
 import json
 import logging
@@ -13,116 +13,18 @@ from pathlib import Path
 import pytest
 from output_items import Device, Fifo, Kept, event, named, pose, wait_until
 
+from edge.outputs.backlog import QUEUE_LINES
 from edge.outputs.json_lines import JsonLines
 from edge.outputs.queue import (
     FIRST_WAIT_S,
     LONGEST_WAIT_S,
-    QUEUE_LINES,
     SETTLED_S,
-    Backlog,
     OutputCounts,
     QueuedOutput,
     Unsendable,
 )
 from edge.outputs.sink import Item, OutputClosed, Sink
 from firmware_bridge.errors import Exit, Failure
-
-
-def taken(backlog: Backlog, now_s: float = 0.0) -> list[int | str]:
-    return named(list(iter(lambda: backlog.take(now_s), None)))
-
-
-def test_a_full_backlog_loses_its_oldest_pose_and_counts_it() -> None:
-    backlog = Backlog(size=3)
-    for seq in range(5):
-        backlog.put(pose(seq), 0.0)
-    assert taken(backlog) == [2, 3, 4]
-    assert backlog.dropped == 2
-
-
-def test_other_lines_stay_as_long_as_a_pose_can_go() -> None:
-    backlog = Backlog(size=3)
-    for item in (event("a"), pose(0), event("b"), pose(1), pose(2), event("c"), pose(3)):
-        backlog.put(item, 0.0)
-    assert taken(backlog) == ["a", "b", "c"]
-    assert backlog.dropped == 4
-
-
-def test_a_flood_of_other_lines_is_bounded_too_and_the_newest_stay() -> None:
-    backlog = Backlog()
-    for number in range(2000):
-        backlog.put(event(str(number)), 0.0)
-        assert len(backlog) <= QUEUE_LINES
-    assert taken(backlog) == [str(number) for number in range(2000 - QUEUE_LINES, 2000)]
-    assert backlog.dropped == 2000 - QUEUE_LINES
-
-
-def test_what_is_put_back_comes_first_and_the_bound_holds() -> None:
-    backlog = Backlog(size=2)
-    backlog.put(event("a"), 0.0)
-    first = backlog.take(0.0)
-    assert first
-    for seq in range(2):
-        backlog.put(pose(seq), 0.0)
-    backlog.put_back(first)
-    assert taken(backlog) == ["a", 1]
-
-
-def test_a_rate_lets_the_newest_pose_through_when_its_time_has_come() -> None:
-    backlog = Backlog(rate_hz=2.0)
-    backlog.put(pose(0), 10.0)
-    assert taken(backlog, 10.0) == [0]
-    for seq in (1, 2, 3):
-        backlog.put(pose(seq), 10.0 + seq / 10)
-    assert taken(backlog, 10.49) == []
-    assert backlog.due_s() == 10.5
-    assert taken(backlog, 10.5) == [3]
-    assert (backlog.thinned, backlog.dropped) == (2, 0)
-
-
-def test_a_rate_counts_for_each_mat() -> None:
-    backlog = Backlog(rate_hz=1.0)
-    for seq in range(6):
-        backlog.put(pose(seq, mat="left" if seq % 2 else "right"), 0.0)
-        if seq == 1:
-            assert taken(backlog) == [0, 1]
-    assert taken(backlog, 1.0) == [4, 5]
-
-
-def test_other_lines_pass_a_rate_at_once_and_no_pose_comes_after_a_later_line_of_its_mat() -> None:
-    backlog = Backlog(rate_hz=1.0)
-    for item in (pose(0), event("a"), pose(1), event("b"), event("c")):
-        backlog.put(item, 0.0)
-        if item.line.seq == 0:
-            assert taken(backlog) == [0]
-    assert taken(backlog) == ["a", "b", "c"]
-    assert taken(backlog, 100.0) == []
-    assert backlog.thinned == 1
-
-
-def test_a_pose_whose_time_has_come_is_not_overtaken() -> None:
-    backlog = Backlog(rate_hz=1.0)
-    backlog.put(pose(0), 0.0)
-    backlog.put(event("a"), 0.0)
-    assert taken(backlog) == [0, "a"]
-
-
-def test_a_line_of_another_mat_leaves_a_held_pose_alone() -> None:
-    backlog = Backlog(rate_hz=1.0)
-    backlog.put(pose(0), 0.0)
-    assert taken(backlog) == [0]
-    backlog.put(pose(1), 0.5)
-    backlog.put(event("a", mat="other"), 0.5)
-    assert taken(backlog, 0.5) == ["a"]
-    assert taken(backlog, 1.0) == [1]
-
-
-def test_under_a_rate_a_slow_output_gets_the_newest_pose_and_the_others_count_as_dropped() -> None:
-    backlog = Backlog(rate_hz=100.0)
-    for seq in range(10):
-        backlog.put(pose(seq), float(seq))
-    assert taken(backlog, 10.0) == [9]
-    assert (backlog.thinned, backlog.dropped) == (0, 9)
 
 
 @contextmanager
@@ -526,3 +428,135 @@ def test_only_a_sink_that_says_so_is_closed() -> None:
         output.put(event("a"))
         wait_until(lambda: output.closed)
         output.check()
+
+
+class Prompt(Kept):
+    """Takes lines at once while `free`, and knows which thread wrote them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = True
+        self.at_once: list[bool] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def write(self, item: Item) -> None:
+        self.gate.wait()
+        self._keep(item, False)
+
+    def write_at_once(self, item: Item) -> bool:
+        if not self.free:
+            raise BlockingIOError
+        self._keep(item, True)
+        return True
+
+    def _keep(self, item: Item, at_once: bool) -> None:
+        self.items.append(item)
+        self.at_once.append(at_once)
+
+
+def open_prompt(output: QueuedOutput, sink: Prompt) -> None:
+    """Past what came before it was open."""
+    output.put(event("first"))
+    wait_until(lambda: sink.items)
+
+
+def test_a_line_that_need_not_wait_is_out_when_put_returns() -> None:
+    sink = Prompt()
+    with running(sink) as output:
+        open_prompt(output, sink)
+        for seq in range(100):
+            output.put(pose(seq))
+            assert named(sink.items[-1:]) == [seq]
+        assert output.counts() == OutputCounts(written=101, dropped=0, thinned=0, failures=0, waiting=0)
+    assert all(sink.at_once[1:])
+
+
+def test_what_waits_is_not_overtaken_by_a_line_that_need_not() -> None:
+    sink = Prompt()
+    with running(sink) as output:
+        open_prompt(output, sink)
+        sink.gate.clear()
+        sink.free = False
+        output.put(pose(0))
+        sink.free = True
+        for seq in range(1, 5):
+            output.put(pose(seq))
+        assert output.counts().waiting == 5
+        sink.gate.set()
+        wait_until(lambda: output.counts().waiting == 0)
+        output.put(pose(5))
+        assert named(sink.items) == ["first", *range(6)]
+    assert sink.at_once[1:] == [*5 * [False], True]
+
+
+def test_lines_of_many_threads_are_all_written_one_at_a_time_and_each_threads_in_order() -> None:
+    """Whichever of them finds the sink free."""
+    sink = Prompt()
+    with running(sink, size=10_000) as output:
+        open_prompt(output, sink)
+
+        def put_all(mat: str) -> None:
+            for seq in range(500):
+                sink.free = seq % 7 != 3
+                output.put(pose(seq, mat=mat))
+
+        threads = [threading.Thread(target=put_all, args=(mat,)) for mat in "abc"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        output.close(30.0)
+        assert output.counts() == OutputCounts(written=1501, dropped=0, thinned=0, failures=0, waiting=0)
+    for mat in "abc":
+        assert named([item for item in sink.items if item.line.mat == mat]) == list(range(500))
+    assert set(sink.at_once) == {True, False}
+
+
+def test_a_rate_holds_a_line_that_need_not_wait() -> None:
+    sink, waits = Prompt(), Waits()
+    with running(sink, rate_hz=2.0, clock_s=waits.clock_s) as output:
+        open_prompt(output, sink)
+        for seq in range(3):
+            output.put(pose(seq))
+        assert named(sink.items) == ["first", 0]
+        waits.now_s = 1.0
+        output.put(event("second"))
+        wait_until(lambda: named(sink.items) == ["first", 0, 2, "second"])
+        wait_until(lambda: output.counts().waiting == 0)
+        waits.now_s = 2.0
+        output.put(pose(3))
+        assert named(sink.items[4:]) == [3]
+        assert sink.at_once[1:] == [True, False, False, True]
+        sink.free = False
+        waits.now_s = 3.0
+        output.put(pose(4))
+        wait_until(lambda: named(sink.items[5:]) == [4])
+        wait_until(lambda: output.counts().waiting == 0)
+        assert output.counts() == OutputCounts(written=6, dropped=0, thinned=1, failures=0, waiting=0)
+
+
+def test_what_a_prompt_sink_raises_is_told_by_check_and_not_by_put() -> None:
+    sink = Prompt()
+    with running(sink) as output:
+        open_prompt(output, sink)
+        sink.free = False
+        sink.write = lambda item: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+        output.put(event("a"))
+        wait_until(lambda: output.closed)
+        output.put(event("b"))
+        with pytest.raises(ZeroDivisionError):
+            output.check()
+        assert output.counts().dropped == 2
+
+
+def test_an_output_that_ends_writes_nothing_more_at_once() -> None:
+    sink = Prompt()
+    with running(sink) as output:
+        open_prompt(output, sink)
+        output.finish(0.0)
+        output.put(event("late"))
+        output.join()
+        assert named(sink.items) == ["first"]
+        assert output.counts().dropped == 1
+        assert sink.closed

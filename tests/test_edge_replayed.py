@@ -9,13 +9,15 @@ from calibrations import calibration
 from edge_packages import info, package
 from recorded_nights import START_US, Night, people, scans
 
+from edge.arguments import as_replayed
 from edge.calibration import store
+from edge.config.settings import MatSettings
 from edge.messages import Pose
 from edge.model import KeypointModel
 from edge.replayed import How, Progress, Replay, frames_of, read_calibration, start_unix_us
 from edge.smoothing import Smoothing
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import Grid, Orientation
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,28 @@ def test_the_orientation_that_people_chose_counts_for_its_own_mat_only(model: Ke
     chosen = How(model, calibration=calibration(orientation="90"))
     assert chosen.turn(info()) == Orientation(1)
     assert chosen.turn(info(device_id=9)) == Orientation(0)
-    assert How(model, Orientation(2), calibration=calibration(orientation="90")).turn(info()) == Orientation(2)
+    told = MatSettings(port="recording", orientation=Orientation(2))
+    assert How(model, told, calibration=calibration(orientation="90")).turn(info()) == Orientation(2)
+
+
+def test_what_the_mat_said_wrong_is_put_right_in_frames_and_poses_alike(
+    tmp_path: Path, pmd: Path, model: KeypointModel
+) -> None:
+    maps = people(pmd)[:2]
+    right = Night(tmp_path / "right.matlog").mat().frames(maps).done()
+    lied = Grid(64, 32, 5.0, 1.0)
+    wrong = (
+        Night(tmp_path / "wrong.matlog").mat(grid=lied, orientation=Orientation(2)).frames(maps[:, ::-1, ::-1]).done()
+    )
+    [told] = as_replayed({"--pitch": "2.54", "--orientation": "0"}).mat
+    poses: dict[Path, list[Pose]] = {right: [], wrong: []}
+    Replay(How(model))(right, poses[right].append)
+    Replay(How(model, told))(wrong, poses[wrong].append)
+    assert poses[right][0].joints
+    assert poses[wrong] == poses[right]
+    frames = list(frames_of(wrong, How(model, told).turn, START_US, corrected=told.corrected))
+    np.testing.assert_array_equal([frame.counts for frame in frames], maps)
+    assert frames[0].grid == Grid(64, 32, 2.54, 2.54)
 
 
 def test_a_calibration_is_a_file_or_none(tmp_path: Path) -> None:

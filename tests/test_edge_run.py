@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,6 @@ NOBODY = 65534
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package(tmp_path_factory.mktemp("package"))
-
-
-@pytest.fixture
-def mat(tmp_path: Path) -> Iterator[Mat]:
-    mat = Mat(tmp_path / "mat")
-    yield mat
-    mat.kill()
 
 
 @pytest.fixture(scope="module")

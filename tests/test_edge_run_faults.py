@@ -13,7 +13,7 @@ from broker import Broker, Listener, until
 from daemon_process import ENVIRONMENT, PROGRAM, Daemon, Port, free_port, get, run, said
 from edge_packages import info
 
-from edge.outputs.queue import QUEUE_LINES
+from edge.outputs.backlog import QUEUE_LINES
 from train.pmd import read_pmd
 
 HOUR_S = 3600
@@ -146,6 +146,18 @@ def test_a_signal_in_the_middle_of_a_write_cuts_no_line(number: signal.Signals) 
     assert daemon.lines[-1]["type"] == "end"
     poses = [line["seq"] for line in daemon.all("pose")]
     assert poses == sorted(poses)
+
+
+def test_a_reader_that_comes_late_gets_every_line_in_order() -> None:
+    """Lines that went into the pipe at once, lines that waited until it was drained, and lines at once again."""
+    with Daemon("--port", "sim:?rate=50&scene=empty") as daemon:
+        until(lambda: _waits_for_its_reader(daemon.process.pid), "a write that hangs")
+        for _ in range(300):
+            daemon.until("pose")
+        assert daemon.stop() == 0, daemon.errors
+    poses = [line["seq"] for line in daemon.all("pose")]
+    assert poses == sorted(set(poses))
+    assert len(poses) == daemon.lines[-1]["counts"]["poses"]
 
 
 def _waits_for_its_reader(pid: int) -> bool:

@@ -1,6 +1,5 @@
 """edge-run and mats that misbehave: each ends as DESIGN.md, section 9, says."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from firmware_bridge.geometry import Grid
 from train.pmd import GRID_II, read_pmd
 
 BOOT_TEXT = b"ets Jul 29 2019 12:21:46\r\nrst:0x1 (POWERON_RESET),boot:0x13\r\nReady.\r\n"
-
-
-@pytest.fixture
-def mat(tmp_path: Path) -> Iterator[Mat]:
-    mat = Mat(tmp_path / "mat")
-    yield mat
-    mat.kill()
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +156,7 @@ def test_a_mat_that_the_model_cannot_read_any_more_ends_the_run_under_quit(body:
         daemon.until("pose")
         port.say(info(Grid(8, 8, 2.54, 2.54), boot_id=8))
         assert daemon.finish() == 78
-    assert daemon.errors.splitlines()[-1].startswith("edge-run: the mat is 20 x 20 cm")
-    assert "Traceback" not in daemon.errors
+    assert complaint(daemon).startswith("edge-run: the mat is 20 x 20 cm")
     assert said(daemon.lines[-1]) == "end"
 
 

@@ -131,14 +131,16 @@ def test_setting_the_clock_back_makes_nothing_stale(session: Session, counts: np
     assert said(session.tick(Instant(1_700_000_000 + 3600, 2.0))) == []
 
 
-def test_health_comes_every_ten_seconds_and_when_somebody_turns_out_to_be_in_bed(
+def test_health_comes_every_ten_seconds_and_when_somebody_turns_out_to_be_in_bed_and_how_they_lie(
     session: Session, counts: np.ndarray
 ) -> None:
-    said_at = []
+    told = []
     for second in range(35):
-        lines = said(session.frame(frame(counts, second), MAT, at(second))) + said(session.tick(at(second)))
-        said_at += [second] * lines.count("health")
-    assert said_at == [0, 3, 13, 23, 33]
+        items = [*session.frame(frame(counts, second), MAT, at(second)), *session.tick(at(second))]
+        healths = [dumped(item) for item in items if item.line.type == "health"]
+        told += [(second, health["occupied"], health["posture"] is not None) for health in healths]
+    assert told[:3] == [(0, False, False), (3, True, False), (6, True, True)]
+    assert [second for second, *_ in told[3:]] == [16, 26]
 
 
 def test_a_mat_that_does_not_fit_is_pressure_only_with_the_reason(session: Session) -> None:

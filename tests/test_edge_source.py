@@ -95,7 +95,7 @@ def test_a_frame_arrives_with_its_info_and_the_time_of_its_last_byte(clock: Cloc
     reader = reader_of(clock, opener(clock, cables, [new_mat()]))
     for _ in range(2):
         reader.read_once(0.2)
-    notices, told, arrival = reader.mailbox.take(0)
+    notices, told, arrival = reader.mailbox.take()
     assert notices == [LinkUp(0.0)]
     assert arrival is not None
     assert arrival.info is told
@@ -107,11 +107,11 @@ def test_the_newest_frame_wins_and_the_others_are_counted(clock: Clock, cables: 
     reader = reader_of(clock, opener(clock, cables, [new_mat()]))
     for _ in range(11):
         reader.read_once(0.2)
-    _, _, arrival = reader.mailbox.take(0)
+    _, _, arrival = reader.mailbox.take()
     assert arrival is not None
     assert arrival.frame.seq == 9
     assert (reader.counts.received, reader.mailbox.dropped) == (10, 9)
-    assert reader.mailbox.take(0) == ([], None, None)
+    assert reader.mailbox.take() == ([], None, None)
 
 
 def test_info_is_asked_for_when_the_port_opens_and_again_until_it_comes(clock: Clock, cables: list[Cable]) -> None:
@@ -134,7 +134,7 @@ def test_frames_before_the_first_info_are_dropped_and_counted(clock: Clock, cabl
     reader = reader_of(clock, opener(clock, cables, [mat]))
     for _ in range(4):
         reader.read_once(0.2)
-    _, told, arrival = reader.mailbox.take(0)
+    _, told, arrival = reader.mailbox.take()
     assert isinstance(told, Info)
     assert arrival is not None
     assert reader.counts.received == reader.mailbox.dropped + 1
@@ -146,13 +146,13 @@ def test_after_a_loss_frames_wait_for_the_info_of_what_came_back(clock: Clock, c
     reader = reader_of(clock, opener(clock, cables, mats))
     for _ in range(5):
         reader.read_once(0.2)
-    assert reader.mailbox.take(0)[2] is not None
+    assert reader.mailbox.take()[2] is not None
     cables[0].torn = True
     arrivals: list[Arrival] = []
     notices = []
     for _ in range(12):
         reader.read_once(0.2)
-        new, _, arrival = reader.mailbox.take(0)
+        new, _, arrival = reader.mailbox.take()
         notices += new
         arrivals += [arrival] if arrival else []
     assert [type(n) for n in notices] == [LinkDown, LinkUp]
@@ -172,7 +172,7 @@ def test_a_frame_of_another_shape_than_info_says_goes_no_further(clock: Clock) -
     reader = reader_of(clock, lambda: Liar(new_mat(), clock))
     for _ in range(3):
         reader.read_once(0.2)
-    assert reader.mailbox.take(0)[2] is None
+    assert reader.mailbox.take()[2] is None
 
 
 def test_recording_keeps_every_frame_that_the_pipeline_never_saw(
@@ -212,7 +212,7 @@ def test_a_permission_that_udev_grants_late_is_no_error(clock: Clock, cables: li
     reader = reader_of(clock, lambda: no_permission() if clock.now_s < late else open_mat())
     while clock.now_s < late + 20:
         reader.read_once(0.2)
-    assert reader.mailbox.take(0)[2] is not None
+    assert reader.mailbox.take()[2] is not None
 
 
 def test_the_thread_ends_with_stop_and_hands_over_what_came() -> None:
@@ -220,7 +220,7 @@ def test_the_thread_ends_with_stop_and_hands_over_what_came() -> None:
     reader.start()
     arrival = None
     while arrival is None:
-        _, _, arrival = reader.mailbox.take(0.2)
+        _, _, arrival = reader.mailbox.take()
     reader.stop()
     reader.mailbox.discard()
     assert reader.counts.received >= 1
@@ -231,7 +231,7 @@ def test_what_no_waiting_mends_reaches_the_main_loop() -> None:
     reader.start()
     with pytest.raises(Failure, match="colour"):  # noqa: PT012
         while True:
-            reader.mailbox.take(0.2)
+            reader.mailbox.take()
     reader.stop()
 
 
@@ -239,5 +239,5 @@ def test_a_flood_of_notices_keeps_the_latest() -> None:
     mailbox = Mailbox()
     for n in range(10 * MAX_NOTICES):
         mailbox.put(LinkUp(float(n)))
-    notices, _, _ = mailbox.take(0)
+    notices, _, _ = mailbox.take()
     assert notices == [LinkUp(float(n)) for n in range(9 * MAX_NOTICES, 10 * MAX_NOTICES)]

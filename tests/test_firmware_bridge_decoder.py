@@ -420,3 +420,13 @@ class TestFloods:
         (event,) = events(Decoder(), encode_raw(Header.of(MessageType.INFO), body))
         assert isinstance(event, Corrupt)
         assert "longer than" in event.reason
+
+
+def test_frames_are_compared_with_what_the_device_says_of_itself_once_that_is_put_right() -> None:
+    liar = encode(replace(INFO, rows=COLS, cols=ROWS), seq=0)
+    trusting, corrected = Decoder(), Decoder(lambda said: replace(said, rows=ROWS, cols=COLS))
+    assert isinstance(events(trusting, liar + frame(1))[1], Corrupt)
+    found = events(corrected, liar + frame(1))
+    assert found[0] == corrected.info == INFO
+    assert seqs(found) == [1]
+    assert corrected.counts.corrupt == 0

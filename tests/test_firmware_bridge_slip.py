@@ -1,13 +1,14 @@
 """SLIP framing: what goes in comes out, whatever stands around it, and nothing piles up."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.header import MAX_BODY_BYTES
-from firmware_bridge.slip import END, MAX_ESCAPED_BYTES, Unframer, frame, unescape
+from firmware_bridge.slip import END, MAX_ESCAPED_BYTES, Piece, Unframer, frame, unescape
 
 SPECIAL = st.binary(min_size=1).map(lambda b: bytes(b"\xc0\xdb\xdc\xdd"[x & 3] if x & 4 else x for x in b))
 
@@ -16,7 +17,7 @@ SPECIAL = st.binary(min_size=1).map(lambda b: bytes(b"\xc0\xdb\xdc\xdd"[x & 3] i
 def test_bodies_come_back_as_they_were(bodies: list[bytes]) -> None:
     unframer = Unframer()
     pieces = list(unframer.feed(b"".join(map(frame, bodies))))
-    assert [unescape(piece) for piece in pieces] == bodies
+    assert [piece.body for piece in pieces] == [unescape(piece.escaped) for piece in pieces] == bodies
     assert unframer.pending_bytes == unframer.ignored_bytes == 0
 
 
@@ -33,6 +34,18 @@ def test_an_esc_that_escapes_nothing_is_refused(escaped: bytes) -> None:
         unescape(escaped)
 
 
+@given(SPECIAL.filter(lambda escaped: END not in escaped), st.data())
+def test_however_a_message_is_split_its_body_is_what_unescape_says(escaped: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.lists(st.integers(0, len(escaped))).map(sorted))
+    unframer = Unframer()
+    parts = [escaped[begin:end] for begin, end in pairwise([0, *at, len(escaped)])]
+    (piece,) = [piece for part in [END, *parts, END] for piece in unframer.feed(part)]
+    try:
+        assert piece == (escaped, unescape(escaped))
+    except ValueError:
+        assert piece == (escaped, None)
+
+
 def test_the_order_of_unescaping_does_not_invent_escapes() -> None:
     assert unescape(b"\xdb\xdd\xdc") == b"\xdb\xdc"
     assert unescape(b"\xdb\xdd\xdd") == b"\xdb\xdd"
@@ -40,7 +53,7 @@ def test_the_order_of_unescaping_does_not_invent_escapes() -> None:
 
 def test_bytes_before_the_first_end_are_ignored() -> None:
     unframer = Unframer()
-    assert list(unframer.feed(b"Booting...\r\n" + frame(b"hello"))) == [b"hello"]
+    assert list(unframer.feed(b"Booting...\r\n" + frame(b"hello"))) == [(b"hello", b"hello")]
     assert unframer.ignored_bytes == 12
 
 
@@ -48,7 +61,7 @@ def test_after_an_interruption_the_torn_message_is_forgotten() -> None:
     unframer = Unframer()
     assert list(unframer.feed(END + b"half a mess")) == []
     unframer.interrupted()
-    assert list(unframer.feed(b"age" + END + frame(b"whole"))) == [b"whole"]
+    assert list(unframer.feed(b"age" + END + frame(b"whole"))) == [(b"whole", b"whole")]
 
 
 def test_a_flood_without_end_is_held_up_to_the_bound_and_given_out_once() -> None:
@@ -57,8 +70,8 @@ def test_a_flood_without_end_is_held_up_to_the_bound_and_given_out_once() -> Non
     for _ in range(100):
         pieces += unframer.feed(b"x" * 10_000)
         assert unframer.pending_bytes <= MAX_ESCAPED_BYTES
-    assert [len(piece) for piece in pieces] == [MAX_ESCAPED_BYTES + 1]
-    assert list(unframer.feed(END + frame(b"fine"))) == [b"fine"]
+    assert [len(piece.escaped) for piece in pieces] == [MAX_ESCAPED_BYTES + 1]
+    assert list(unframer.feed(END + frame(b"fine"))) == [(b"fine", b"fine")]
     assert unframer.ignored_bytes == 1_000_000 - MAX_ESCAPED_BYTES - 1
 
 
@@ -71,8 +84,8 @@ def test_a_flood_before_the_first_end_is_not_held_at_all() -> None:
 def test_the_longest_body_passes_even_if_every_byte_is_escaped() -> None:
     body = END * MAX_BODY_BYTES
     (piece,) = Unframer().feed(frame(body))
-    assert len(piece) == MAX_ESCAPED_BYTES
-    assert unescape(piece) == body
+    assert len(piece.escaped) == MAX_ESCAPED_BYTES
+    assert piece.body == body
 
 
 def test_cutting_does_not_depend_on_how_the_bytes_are_split() -> None:
@@ -81,7 +94,7 @@ def test_cutting_does_not_depend_on_how_the_bytes_are_split() -> None:
     whole = Unframer()
     expected = list(whole.feed(stream))
     for _ in range(20):
-        unframer, pieces, at = Unframer(), list[bytes](), 0
+        unframer, pieces, at = Unframer(), list[Piece](), 0
         while at < len(stream):
             step = rng.choice([1, 1000, 100_000])
             pieces += unframer.feed(stream[at : at + step])

@@ -1,8 +1,8 @@
 """The page in a real Chromium, driven by keyboard and mouse; what counts is what stands in the file."""
 
+import importlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from annotate_server import Running, simulated_night
+from browser import chromium, missing
 
 from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.pipeline import Pipeline
@@ -19,20 +20,11 @@ from firmware_bridge.recording import read_recording
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 from train.annotations import Annotations, Points
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-try:
-    from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+if (reason := missing()) and not os.environ.get("CI"):
+    pytest.skip(reason, allow_module_level=True)
+playwright = importlib.import_module("playwright.sync_api")
+Browser, Locator, Page, expect = playwright.Browser, playwright.Locator, playwright.Page, playwright.expect
 
-    MISSING = None if CHROMIUM else "no Chromium: apt-get install chromium"
-except ModuleNotFoundError:
-    MISSING = "no playwright: pip install playwright (it drives the Chromium of the system)"
-if MISSING and not os.environ.get("CI"):
-    pytest.skip(MISSING, allow_module_level=True)
-
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 LEFT_KNEE = JOINTS.index("l_knee")
 
 
@@ -43,12 +35,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    if MISSING:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

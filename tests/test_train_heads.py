@@ -10,10 +10,11 @@ from firmware_bridge.skeleton import JOINTS
 from tests.convert_once import DEFAULT_ENCODER
 from train.checkpoint import load_checkpoint
 from train.heads import COPIES, fit_heads, labelled_features
-from train.linear import features, fit_joint_map
+from train.linear import features, features_of, fit_joint_map
 from train.maps import Maps
 from train.pmd import GRID_I, read_pmd
 from train.predict import FloatModel
+from train.simulated import FIRST_TRAINING_SEED, read_simulated
 
 
 def test_only_annotated_maps_count_each_with_its_copies(pmd: Path, joints_i: Path) -> None:
@@ -59,9 +60,35 @@ def test_without_labels_there_is_no_joint_map_and_without_postures_no_posture_he
     assert checkpoint.joint_map is None
     assert checkpoint.posture is not None
     assert set(checkpoint.posture.classes) == {"supine", "left", "right"}
+    assert checkpoint.posture.reads == ["keypoints", "joints"]
+    assert len(checkpoint.posture.weights) == 4 * (32 + 14)
     checkpoint.posture = None
     fit_heads(checkpoint, [replace(maps, groups=[replace(g, posture="") for g in maps.groups])])
     assert checkpoint.posture is None
+
+
+def test_simulated_people_alone_teach_postures_that_real_people_show(pmd: Path) -> None:
+    checkpoint = load_checkpoint(DEFAULT_ENCODER)
+    constants = checkpoint.config.preprocessing
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 200)
+    fit_heads(checkpoint, [], read_simulated(seeds, checkpoint.grid).examples(checkpoint.grid, constants))
+    assert checkpoint.posture is not None
+    test = read_pmd(pmd, [13]).medians()
+    found = FloatModel(checkpoint).predict(test.examples(checkpoint.grid, constants).inputs)
+    votes = checkpoint.posture(features_of(found, checkpoint.posture.reads)).argmax(1)
+    right = [checkpoint.posture.classes[v] == g.posture for v, g in zip(votes, test.groups, strict=True)]
+    assert sum(right) >= 14  # of 17; by chance 6
+
+
+def test_a_model_without_a_joint_output_reads_postures_from_keypoints_alone(pmd: Path) -> None:
+    checkpoint = load_checkpoint(DEFAULT_ENCODER)
+    config = checkpoint.config.model_copy(
+        update={"weights": checkpoint.config.weights.model_copy(update={"joints": 0.0})}
+    )
+    checkpoint = replace(checkpoint, config=config)
+    fit_heads(checkpoint, [read_pmd(pmd, [1])])
+    assert checkpoint.posture is not None
+    assert checkpoint.posture.reads == ["keypoints"]
 
 
 def test_a_joint_that_is_off_more_for_its_spread_reaches_half_confidence_sooner(pmd: Path, joints_i: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from train.augment import distort, pillow, random_similarity
 from train.checkpoint import Checkpoint
 from train.config import Augmentation
-from train.linear import features, fit_joint_map, fit_posture
+from train.linear import features, features_of, fit_joint_map, fit_posture
 from train.maps import Examples, Maps
 from train.predict import FloatModel
 
@@ -20,6 +20,10 @@ CONFIDENCE_MAPS: Final = 500
 HALF_ERROR_CM: Final = 5.0
 MIRRORED_POSTURE: Final = {"left": "right", "right": "left"}
 COPY_CHANGES: Final = Augmentation(mirror=0.5, rotation_deg=12, scale=0.08, shift_cm=8)
+POSTURE_CHANGES: Final = COPY_CHANGES.model_copy(update={"soft_layer": 0.7, "gamma": 0.5})
+"""As on mats softer than those of the training people: a posture is the same there."""
+POSTURE_COPIES_REAL: Final = 16
+POSTURE_COPIES_SIMULATED: Final = 1
 
 
 @dataclass(frozen=True)
@@ -63,30 +67,48 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Examples 
     model = FloatModel(checkpoint)
     if checkpoint.knows_joints:
         checkpoint.joints_half_cm = _joints_half_cm(model, parts + ([simulated] if simulated else []))
-    if not parts:
-        return
-    examples = Examples.joined(parts)
-    if examples.joints_norm[..., 2].any():
-        known = labelled_features(model, examples)
-        checkpoint.joint_map = fit_joint_map(known.x, known.people.tolist(), known.joints_norm)
-    postures = [group.posture for group in examples.groups]
-    if len(set(postures) - {""}) > 1:
-        checkpoint.posture = fit_posture(*_posture_features(model, examples.inputs, postures))
+    real_people = [Examples.joined(parts)] if parts else []
+    for examples in real_people:
+        if examples.joints_norm[..., 2].any():
+            known = labelled_features(model, examples)
+            checkpoint.joint_map = fit_joint_map(known.x, known.people.tolist(), known.joints_norm)
+    in_copies = [(part, POSTURE_COPIES_REAL) for part in real_people]
+    in_copies += [(simulated, POSTURE_COPIES_SIMULATED)] if simulated else []
+    _fit_posture(checkpoint, model, in_copies)
+
+
+def _fit_posture(checkpoint: Checkpoint, model: FloatModel, parts: Sequence[tuple[Examples, int]]) -> None:
+    """On parts with one map a group, and so many copies of each; every part counts the same.
+
+    Where the maps do not show two postures there is no head.
+    """
+    reads = ["keypoints", "joints"] if checkpoint.knows_joints else ["keypoints"]
+    x, names, weight = [], [], []
+    for part, copies in parts:
+        found, postures = _posture_features(model, part, copies, reads)
+        x.append(found)
+        names += postures
+        weight.append(np.full(len(postures), 1 / len(postures)))
+    if len(set(names) - {""}) > 1:
+        posture = fit_posture(np.concatenate(x), names, np.concatenate(weight))
+        checkpoint.posture = posture.model_copy(update={"reads": reads})
 
 
 def _posture_features(
-    model: FloatModel, inputs: NDArray[np.float32], postures: Sequence[str]
+    model: FloatModel, part: Examples, copies: int, reads: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """(N, rows, cols) and their postures -> the maps and distorted, moved copies as (M, 4K); a mirrored side swaps."""
-    original, random = torch.from_numpy(inputs)[:, None], torch.Generator().manual_seed(0)
+    """The maps and distorted, moved copies as (M, features), with their postures; a mirrored side swaps."""
+    original, random = torch.from_numpy(part.inputs)[:, None], torch.Generator().manual_seed(0)
     grid = model.checkpoint.grid
+    postures = [part.groups[g].posture for g in part.group_index]
     maps, names = [original], list(postures)
-    for _ in range(COPIES):
-        change = random_similarity(len(inputs), COPY_CHANGES, grid, random)
-        maps.append(distort(change.maps(pillow(original, COPY_CHANGES.pillow, grid, random)), COPY_CHANGES, random))
+    for _ in range(copies):
+        change = random_similarity(len(original), POSTURE_CHANGES, grid, random)
+        on_pillows = pillow(original, POSTURE_CHANGES.pillow, grid, random)
+        maps.append(distort(change.maps(on_pillows), POSTURE_CHANGES, random))
         mirrored = zip(postures, change.mirrored.tolist(), strict=True)
         names += [MIRRORED_POSTURE.get(name, name) if swap else name for name, swap in mirrored]
-    return features(model.predict(torch.cat(maps)[:, 0].numpy())["keypoints"]), names
+    return features_of(model.predict(torch.cat(maps)[:, 0].numpy()), reads), names
 
 
 def _joints_half_cm(model: FloatModel, known: Sequence[Examples]) -> list[float] | None:

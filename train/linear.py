@@ -1,21 +1,32 @@
 """Linear heads on label-free keypoints: a map to the 14 joints and a posture vote. They ship in the manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from edge.keypoints import Keypoints
 from edge.manifest import JointMap, Posture
 
 RIDGES: Final = (1e-2, 1e-1, 1.0, 10.0, 100.0)
 """Penalties tried; the inner split by person chooses."""
+POSTURE_PENALTY: Final = 1e-5
+"""On the squared weights of standardised features, against the mean of the cross-entropy."""
+POSTURE_ITERATIONS: Final = 200
+SMALLEST_SPREAD: Final = 1e-6
 
 
 def features(points: Sequence[Keypoints]) -> NDArray[np.float64]:
     """N x K keypoints -> (N, 4K)."""
     return np.stack([p.features for p in points]).astype(np.float64)
+
+
+def features_of(found: Mapping[str, Sequence[Keypoints]], outputs: Sequence[str]) -> NDArray[np.float64]:
+    """N points of each of those outputs -> (N, 4 x all their points), output after output."""
+    return np.concatenate([features(found[name]) for name in outputs], 1)
 
 
 def fit_joint_map(x: NDArray[np.float64], people: Sequence[str], joints_norm: NDArray[np.float32]) -> JointMap:
@@ -40,12 +51,27 @@ def fit_joint_map(x: NDArray[np.float64], people: Sequence[str], joints_norm: ND
     return JointMap(weights=weights.round(5).tolist(), bias=bias.round(5).tolist(), people=sorted(set(people)))
 
 
-def fit_posture(x: NDArray[np.float64], postures: Sequence[str], ridge: float = 1e-1) -> Posture:
-    """Least squares onto one-hot classes, x (G, F), postures (G,); rows without a posture are left out."""
+def fit_posture(x: NDArray[np.float64], postures: Sequence[str], weight: NDArray[np.float64] | None = None) -> Posture:
+    """Logistic regression, x (G, F), postures (G,), weight (G,); rows without a posture are left out."""
     known = [i for i, posture in enumerate(postures) if posture]
     classes = sorted({postures[i] for i in known})
-    target = np.array([[postures[i] == c for c in classes] for i in known], np.float64)
-    weights, bias = _ridge(x[known], target, np.ones(len(known)), ridge)
+    mean, scale = x[known].mean(0), x[known].std(0) + SMALLEST_SPREAD
+    standard = torch.from_numpy((x[known] - mean) / scale)
+    target = torch.tensor([classes.index(postures[i]) for i in known])
+    share = torch.ones(len(known)) if weight is None else torch.from_numpy(weight[known])
+    head = torch.zeros(x.shape[1] + 1, len(classes), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([head], max_iter=POSTURE_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        each = F.cross_entropy(standard @ head[:-1] + head[-1], target, reduction="none")
+        total = (share * each).sum() / share.sum() + POSTURE_PENALTY * head[:-1].square().sum()
+        total.backward()
+        return total.item()
+
+    optimizer.step(loss)
+    weights = head.detach()[:-1].numpy() / scale[:, None]
+    bias = head.detach()[-1].numpy() - mean @ weights
     return Posture(classes=classes, weights=weights.round(5).tolist(), bias=bias.round(5).tolist())
 
 

@@ -16,7 +16,7 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
 from train.equivariance import equivariance_errors_cm
 from train.evaluated import Evaluated
-from train.linear import features
+from train.linear import features, features_of
 from train.maps import Maps
 
 RESAMPLES: Final = 10_000
@@ -63,7 +63,7 @@ def score(model: Evaluated, maps: Maps) -> Scored:
         x = features(found["keypoints"])
         scored.found_cm["keypoints_linear"] = preprocessor.mat_cm(model.joint_map(x).reshape(-1, len(JOINTS), 2))
     if model.posture:
-        votes = model.posture(features(everywhere["keypoints"])).argmax(1)
+        votes = model.posture(features_of(everywhere, model.posture.reads)).argmax(1)
         known = [(model.posture.classes[v], g.posture) for v, g in zip(votes, medians.groups, strict=True) if g.posture]
         scored.posture_right = [vote == truth for vote, truth in known]
     return scored

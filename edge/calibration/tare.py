@@ -1,20 +1,15 @@
 """A calibration from some seconds of frames of an empty mat."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edge.calibration.collector import LEAST_FRAMES, Collector, Refused
 from edge.calibration.values import Calibration, Fault, faults_of, in_words
 from firmware_bridge.messages import Info
 
-LASTS_S: Final = 3.0
-LEAST_FRAMES, MOST_FRAMES = 10, 128
-"""A tare takes LASTS_S and LEAST_FRAMES, but not more than MOST_FRAMES."""
-LONGEST_S: Final = 30.0
-"""After so long a tare ends with the frames it has."""
 QUANTISATION_COUNTS: Final = 12**-0.5
 """What rounding to whole counts adds to the noise."""
 TRIMMED_SHARE: Final = 0.1
@@ -35,15 +30,8 @@ FAR_NOISES, FAR_COUNTS = 8.0, 4.0
 MOST_FAULTY_SHARE: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """`reason` says in a line for people why there is no calibration, and what to do."""
-
-    reason: str
-
-
-class Tare:
-    """Is fed the frames of `mat` until `feed` says that it has enough, or LONGEST_S have passed; then `result`.
+class Tare(Collector):
+    """Is fed frames of the empty `mat`; then `result`.
 
     What `before` knows and no empty mat shows is kept: gains, curve, orientation and dead taxels. A taxel at 0 among
     others at 0 may be dead or idle: edge.calibration.faults finds out in use.
@@ -51,20 +39,9 @@ class Tare:
     """
 
     def __init__(self, mat: Info, before: Calibration | None = None, *, force: bool = False) -> None:
+        super().__init__()
         self._mat, self._force = mat, force
         self._before = before if before and before.misfit(mat) is None else None
-        self._frames: list[NDArray[Any]] = []
-        self._occupied = 0
-        self._began_s: float | None = None
-
-    def feed(self, counts: NDArray[Any], occupied: bool, t_s: float) -> bool:
-        """counts (rows, cols) as the mat sent them at `t_s`; whether that is enough."""
-        self._began_s = t_s if self._began_s is None else self._began_s
-        if len(self._frames) < MOST_FRAMES:
-            self._frames.append(counts.copy())
-            self._occupied += occupied
-        lasted_s = t_s - self._began_s
-        return len(self._frames) >= (LEAST_FRAMES if lasted_s >= LASTS_S else MOST_FRAMES) or lasted_s >= LONGEST_S
 
     def result(self, made_unix_s: float) -> Calibration | Refused:
         if self._occupied and not self._force:
@@ -74,7 +51,7 @@ class Tare:
             )
         if len(self._frames) < LEAST_FRAMES:
             return Refused(f"{len(self._frames)} frames came, a tare needs {LEAST_FRAMES}: does the mat send?")
-        frames = np.stack(self._frames).astype(np.float32)
+        frames = self._stack()
         full_scale = self._mat.adc_full_scale
         baseline = np.median(frames, 0)
         noise = _noise(frames, baseline)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from edge.outputs.uri import parse
 from firmware_bridge.errors import Failure
-from firmware_bridge.geometry import ORIENTATIONS, Orientation
+from firmware_bridge.geometry import ORIENTATIONS, Orientation, spelled
 from firmware_bridge.header import MAX_SIDE
 
 LONGEST_NAME: Final = 64
@@ -105,11 +105,6 @@ def _output(text: str) -> str:
     except Failure as failure:
         raise ValueError(str(failure)) from None
     return text
-
-
-def spelled(orientation: Orientation) -> str:
-    """As ORIENTATIONS has it."""
-    return next(text for text, known in ORIENTATIONS.items() if known == orientation)
 
 
 FilePath = Annotated[Path, BeforeValidator(_path)]

@@ -40,7 +40,7 @@ class RecordSettings(RecordingSettings):
     )
 
 
-class HttpSettings(Strict):
+class HttpOutputSettings(Strict):
     """For outputs http://."""
 
     allowed_hosts: list[str] = Field(
@@ -137,7 +137,7 @@ class DaemonConfig(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on stderr")
     smoothing: SmoothingSettings = SmoothingSettings()
     recording: RecordSettings = RecordSettings()
-    http: HttpSettings = HttpSettings()
+    http: HttpOutputSettings = HttpOutputSettings()
     mat: list[MatSettings] = Field([], description="one table for each mat")
 
     @field_validator("mat")

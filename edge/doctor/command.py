@@ -1,6 +1,7 @@
 """edge-doctor: whether this machine is ready for edge-run, one line a check. Exit code 1 when something is wrong.
 
-Alone it looks at the interpreter and the model; with --port or --config at the machine, the port and the mat, too.
+Alone it looks at the machine: configurations in /etc/edge-run, interpreter and model, clock, disk, power supply, the
+serial ports that are there. With --port or --config it listens to the mats, too, each for some seconds.
 A warning names what works, but worse than it could; it leaves the exit code 0.
 """
 
@@ -9,19 +10,23 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from serial.tools.list_ports import comports
+
 from edge.config.file import ConfigFile, read_file
-from edge.config.read import Given, Keys, read
-from edge.config.settings import DaemonConfig, MatSettings
+from edge.config.read import CONFIG_VARIABLE, Given, Keys, read
+from edge.config.settings import DaemonConfig, MatSettings, default_state_dir
 from edge.doctor.finding import Answer, Finding, Level, findings
 from edge.doctor.listening import Heard, listen
-from edge.doctor.machine import STATE, machine_checks
+from edge.doctor.machine import STATE, machine_checks, state
 from edge.doctor.mat import Mat
 from edge.doctor.port import Roots, is_device, port_checks
+from edge.doctor.ports import examine_ports
 from edge.doctor.software import software_checks
 from edge.model import DEFAULT_MODEL, KeypointModel
 from firmware_bridge.errors import Exit, Failure, run_command
@@ -50,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _all(args: argparse.Namespace) -> Iterator[Finding]:
     if args.port is None and args.config is None:
-        yield from findings(software_checks(args.model or DEFAULT_MODEL))
+        yield from examine_machine(args.model, [port.device for port in sorted(comports())])
         return
-    configuration = _Configuration(args)
+    configuration = _Configuration(args.config, args.port, args.baud)
     if args.config:
         yield from findings({"config": configuration.check})
     else:
@@ -60,14 +65,38 @@ def _all(args: argparse.Namespace) -> Iterator[Finding]:
     config = configuration.config
     model = args.model or (config.model if config else DEFAULT_MODEL)
     loads = False
-    for finding in findings(software_checks(model)):
+    for finding in _computer(model, config, args.config):
         loads |= finding.check == "model" and finding.level == Level.OK
         yield finding
-    for name, check in machine_checks(_stored_at(config)).items():
-        yield from findings({name: check})
     package = KeypointModel.from_files(model) if loads else None
     for mat in config.mat if config else ():
         yield from examine_mat(mat, args.listen, package)
+
+
+def examine_machine(
+    model: Path | None,
+    devices: Sequence[str],
+    roots: Roots = Roots(),  # noqa: B008 - frozen
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[Finding]:
+    """All that can be known without a mat. Of several configurations the first that is right counts."""
+    named = environ.get(CONFIG_VARIABLE)
+    files = [Path(named)] if named else sorted((roots.etc / "edge-run").glob("*.toml"))
+    configurations = [_Configuration(file, environ=environ) for file in files]
+    for configuration in configurations:
+        for finding in findings({"config": configuration.check}):
+            hint = f"; listen to its mats by: edge-doctor --config {configuration.file}"
+            yield replace(finding, text=finding.text + hint) if finding.level == Level.OK else finding
+    config = next((configuration.config for configuration in configurations if configuration.config), None)
+    yield from _computer(model or (config.model if config else DEFAULT_MODEL), config, next(iter(files), None))
+    yield from examine_ports(devices, roots)
+
+
+def _computer(model: Path, config: DaemonConfig | None, file: Path | None) -> Iterator[Finding]:
+    """Each check that does not depend on another is made whatever the others find."""
+    yield from findings(software_checks(model))
+    for name, check in (machine_checks(_stored_at(config)) | {"state": partial(_state, config, file)}).items():
+        yield from findings({name: check})
 
 
 def _stored_at(config: DaemonConfig | None) -> Path:
@@ -77,23 +106,35 @@ def _stored_at(config: DaemonConfig | None) -> Path:
     return config.state_dir if config and "state_dir" in config.model_fields_set else STATE
 
 
+def _state(config: DaemonConfig | None, file: Path | None) -> Answer | None:
+    """The folder that somebody named, or this user's; systemd makes those of services."""
+    if config and "state_dir" in config.model_fields_set:
+        return state(config.state_dir)
+    return None if file else state(default_state_dir())
+
+
 class _Configuration:
     """What edge-run would take from the file and these options."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(
+        self,
+        file: Path | None,
+        port: str | None = None,
+        baud: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self.config: DaemonConfig | None = None
-        self._args = args
+        self.file, self._port, self._baud, self._environ = file, port, baud, environ
 
     def check(self) -> Answer:
-        args = self._args
         options: dict[Keys, Given] = {}
-        if args.port:
-            options["mat", "port"] = Given([args.port], "--port", Exit.USAGE)
-        if args.baud:
-            options["mat", "baud"] = Given(args.baud, "--baud", Exit.USAGE)
-        self.config = read(read_file(args.config) if args.config else ConfigFile(), os.environ, options)
+        if self._port:
+            options["mat", "port"] = Given([self._port], "--port", Exit.USAGE)
+        if self._baud:
+            options["mat", "baud"] = Given(self._baud, "--baud", Exit.USAGE)
+        self.config = read(read_file(self.file) if self.file else ConfigFile(), self._environ, options)
         mats = ", ".join(f"{mat.name} at {mat.port}" for mat in self.config.mat)
-        return Level.OK, f"{args.config}: {mats}; output to {', '.join(self.config.output)}"
+        return Level.OK, f"{self.file}: {mats}; output to {', '.join(self.config.output)}"
 
 
 def examine_mat(

@@ -1,6 +1,7 @@
 """Whether the computer is fit for months: 64 bit, the right time, room on the disk, enough power."""
 
 import ctypes
+import os
 import platform
 import re
 import shutil
@@ -76,6 +77,15 @@ def disk(folder: Path) -> Answer:
     if free < LOW_BYTES:
         return Level.WARNING, f"{text}: recordings will stop soon, delete old ones"
     return Level.OK, text
+
+
+def state(folder: Path) -> Answer:
+    """Whether calibrations can be kept in `folder`, which need not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Level.OK, f"calibrations are kept in {folder}"
+    remedy = "give another folder as state_dir, or edge-run --state-dir"
+    return Level.WARNING, f"this user may not write into {there}, calibrations end with edge-run: {remedy}"
 
 
 def power() -> Answer | None:

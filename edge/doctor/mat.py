@@ -6,16 +6,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.calibration.tare import Refused, Tare
+from edge.calibration.collector import Refused
+from edge.calibration.tare import Tare
 from edge.calibration.values import Calibration, in_words
-from edge.config.kinds import spelled
 from edge.contact import contact
 from edge.doctor.finding import Answer, Check, Level
 from edge.doctor.listening import Heard
 from edge.model import KeypointModel
 from edge.pipeline import Pipeline
 from firmware_bridge.decoder import Frame
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import Orientation, spelled
 from firmware_bridge.messages import Info
 
 LEAST_RATE_SHARE: Final = 0.9

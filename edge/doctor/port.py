@@ -17,16 +17,22 @@ from firmware_bridge.errors import Exit, Failure
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Where the kernel tells of devices and processes."""
+    """Where the kernel tells of devices and processes, and where configurations are."""
 
     sys: Path = Path("/sys")
     proc: Path = Path("/proc")
     dev: Path = Path("/dev")
+    etc: Path = Path("/etc")
 
 
 def is_device(port: str) -> bool:
     """Whether `port` is a file of this machine: no URL and no virtual mat."""
     return "://" not in port and not port.startswith("sim:")
+
+
+def lasting_name(device: str, roots: Roots) -> str:
+    """That of udev, where it has given one: it stays when the device is plugged in again."""
+    return str(_stable_name(Path(device).resolve(), roots) or device)
 
 
 def port_checks(port: str, roots: Roots) -> dict[str, Check]:

@@ -1,23 +1,24 @@
-"""A bounded queue and a thread for one output, so that a slow or failing one delays neither mats nor other outputs."""
+"""A bounded queue and a thread for one output, so that a slow or failing one delays neither mats nor other outputs.
+
+A line that need not wait for the output spares itself the way through both.
+"""
 
 import errno
 import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import random as uniform
 from typing import Final
 
-from edge.messages import Pose
-from edge.outputs.sink import Item, OutputClosed, Sink
+from edge.outputs.backlog import QUEUE_LINES, Backlog, is_pose
+from edge.outputs.sink import Item, OutputClosed, PromptSink, Sink
 
 log = logging.getLogger(__name__)
 
-QUEUE_LINES: Final = 128
-"""Some seconds of one mat, which an SD card may take to flush; about 3 MB with their pictures."""
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 8.0
 """Between two tries of an output that fails: doubles, with jitter."""
@@ -47,78 +48,9 @@ class OutputCounts:
     waiting: int
 
 
-def is_pose(item: Item) -> bool:
-    return isinstance(item.line, Pose)
-
-
-class Backlog:
-    """Items that wait, oldest first; at most `size`, and poses go before any other line. Sans-IO and without clock.
-
-    `rate_hz` holds at most one pose of each mat, the newest, until 1 / rate_hz after the last one taken. Every
-    other line passes at once; a pose that it overtakes is left out, so that lines of a mat stay in order.
-    """
-
-    def __init__(self, size: int = QUEUE_LINES, rate_hz: float | None = None) -> None:
-        self.size = size
-        self.dropped = self.thinned = 0
-        self._period_s = 1 / rate_hz if rate_hz else 0.0
-        self._items: deque[Item] = deque()
-        self._due_s: dict[str, float] = {}
-        """Mat -> when its next pose may be taken."""
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def put(self, item: Item, now_s: float) -> None:
-        if self._period_s:
-            self._supersede(item, now_s)
-        self._items.append(item)
-        self._fit()
-
-    def put_back(self, item: Item) -> None:
-        """The item taken last, first in turn again."""
-        self._items.appendleft(item)
-        self._fit()
-
-    def take(self, now_s: float) -> Item | None:
-        """The oldest item that may go, None where there is none."""
-        for index, item in enumerate(self._items):
-            if self._item_due_s(item) <= now_s:
-                del self._items[index]
-                if self._period_s and is_pose(item):
-                    self._due_s[item.line.mat] = now_s + self._period_s
-                return item
-        return None
-
-    def due_s(self) -> float:
-        """When `take` will have something; infinity for not before the next `put`."""
-        return min(map(self._item_due_s, self._items), default=math.inf)
-
-    def discard(self) -> None:
-        self.dropped += len(self._items)
-        self._items.clear()
-
-    def _item_due_s(self, item: Item) -> float:
-        return self._due_s.get(item.line.mat, -math.inf) if is_pose(item) else -math.inf
-
-    def _supersede(self, item: Item, now_s: float) -> None:
-        for index, waiting in enumerate(self._items):
-            if is_pose(waiting) and waiting.line.mat == item.line.mat:
-                held = self._item_due_s(waiting) > now_s
-                if held or is_pose(item):
-                    del self._items[index]
-                    self.thinned += held
-                    self.dropped += not held
-                return
-
-    def _fit(self) -> None:
-        if len(self._items) > self.size:
-            del self._items[next((i for i, item in enumerate(self._items) if is_pose(item)), 0)]
-            self.dropped += 1
-
-
 class QueuedOutput:
-    """`sink` in a thread of its own, between `start` and `close`.
+    """`sink` in a thread of its own, between `start` and `close`. A PromptSink is also written to by who calls `put`,
+    as long as nothing waits, fails or is held back by its rate.
 
     A sink that raises OSError is tried again until it works; one that raises OutputClosed is closed for good;
     what else it raises, `check` raises. `lossless`: `put` waits for room, a failing sink gets the same item
@@ -143,6 +75,7 @@ class QueuedOutput:
         self.closed = False
         """Nothing will be written any more."""
         self._sink, self._rate_hz, self._stopping = sink, rate_hz, stopping
+        self._prompt_sink = sink if isinstance(sink, PromptSink) else None
         self._clock_s, self._random = clock_s, random
         self._backlog = Backlog(size, None if lossless else rate_hz)
         self._changed = threading.Condition()
@@ -152,7 +85,7 @@ class QueuedOutput:
         self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
         self._slots: dict[str, int] = {}
         self._written = self._failures = self._thinned = self._tries = 0
-        self._in_hand = False
+        self._opened = self._in_hand = False
         self._error: BaseException | None = None
         self._failing_since_s: float | None = None
         self._failed_s = self._deadline_s = math.inf
@@ -184,10 +117,12 @@ class QueuedOutput:
                     return
                 while self._waiting() >= self._backlog.size and not (self.closed or self._stopping()):
                     self._changed.wait(TURN_S)
-            self._backlog.put(item, self._clock_s())
+            now_s = self._clock_s()
+            self._backlog.put(item, now_s)
             if self.closed:
                 self._backlog.discard()
-            self._changed.notify_all()
+            if not self._written_at_once(now_s):
+                self._changed.notify_all()
 
     def check(self) -> None:
         """Raises what the sink raised, but for OSError and OutputClosed; Failure, for one."""
@@ -214,10 +149,9 @@ class QueuedOutput:
         self.join()
 
     def _run(self) -> None:
-        opened = False
         try:
             self._open()
-            opened = True
+            self._opened = True
             self._tried.set()
             while item := self._next():
                 self._write(item)
@@ -225,7 +159,7 @@ class QueuedOutput:
             pass
         except BaseException as error:
             self._error = error
-        if opened:
+        if self._opened:
             try:
                 self._sink.close()
             except BaseException as error:
@@ -256,6 +190,23 @@ class QueuedOutput:
                     self._in_hand = item is not None
                     return item
                 self._changed.wait(min(self._backlog.due_s() - now_s, threading.TIMEOUT_MAX))
+
+    def _written_at_once(self, now_s: float) -> bool:
+        """Whether the item put last is out already. Called under the lock: the thread takes none meanwhile."""
+        idle = self._opened and not (self._in_hand or self._ending.is_set()) and self._failing_since_s is None
+        if self._prompt_sink is None or not idle or len(self._backlog) != 1:
+            return False
+        item = self._backlog.take(now_s)
+        if item is None:
+            return False
+        written = False
+        with suppress(Exception):  # it comes again in the output's own thread, which knows what to do
+            written = self._prompt_sink.write_at_once(item)
+        if written:
+            self._written += 1
+        else:
+            self._backlog.put_back(item)
+        return written
 
     def _write(self, item: Item) -> None:
         last_try = self._ending.is_set()

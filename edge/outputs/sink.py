@@ -1,7 +1,7 @@
 """What an output is handed, and what it must be able to do."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,3 +46,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Once, after the last item; hands over what is still held. Never raises."""
+
+
+@runtime_checkable
+class PromptSink(Sink, Protocol):
+    """Whose lines mostly need not wait for its thread."""
+
+    def write_at_once(self, item: Item) -> bool:
+        """From any thread, while the sink is open and `write` is not being called. Never waits.
+
+        Where it returns False or raises, nothing was written: `write` follows, which raises what there is to tell.
+        """

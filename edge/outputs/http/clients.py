@@ -82,12 +82,11 @@ class Client:
         self._ready.set()
 
     async def take(self) -> list[Message]:
-        """All that waits, once something does: events first, then the others as they came; nothing after the end."""
+        """All that waits, once something does: events first, then the others as they came; at the end nothing."""
         await self._ready.wait()
-        if self._ended:
-            return []
         waiting = [*self._events, *self._newest.values()]
         self._events.clear()
         self._newest.clear()
-        self._ready.clear()
+        if not self._ended:
+            self._ready.clear()
         return waiting

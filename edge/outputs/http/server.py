@@ -3,11 +3,18 @@
 GET /                 the page; its files are open to all and hold nothing of anybody
 GET /healthz          200 when frames of every mat are fresh, else 503; JSON with the reason for each mat
 GET /metrics          for Prometheus
-GET /api/state        JSON: `mats` (name -> latest hello, pose, health, events) and `skeleton` (joints, bones)
+GET /api/state        JSON: `mats` (name -> latest hello, pose, health, events), `skeleton` (joints, bones), `replay`
 GET /events           Server-Sent Events: the JSON lines, without pressure
 GET /ws               WebSocket, subprotocol mat-view: the same lines as text, each pose's picture before it as binary
-POST /api/ACTION      tare, record, stop_recording, turn; JSON {"mat": "bed", "force": false, "orientation": "90"};
-                      answers {"ok": true, "text": "..."}, with 409 where ok is false, 504 where nobody answers
+POST /api/ACTION      tare, record, stop_recording, turn; in a replay pause, resume, seek; JSON {"mat": "bed",
+                      "force": false, "orientation": "90", "at_s": 12.5}; answers {"ok": true, "text": "..."}, with
+                      409 where ok is false, 504 where nobody answers
+POST /api/calibrate   the same with JSON {"mat": "bed", "even": true}, for an even load on all of the mat, or
+                      {"mat": "bed", "mass_kg": 80}, for somebody who lies wholly on it
+
+A replay that has a pace (--speed) can be paused and sought in; `replay` is then, else null, and a line of that type
+tells of every change: position_s, length_s (both since the recording's first message) and paused. After a seek comes
+a `hello`, and from there on joints, behaviour, load, counts, health and end tell of what was played since.
 
 A picture is: length of its head as u32, the head as JSON (padded by a space to an even length), rows x cols samples as
 u16, row-major. All little-endian. Head: mat, seq, rows, cols, unit (counts or kPa), step (of a sample, in that unit),
@@ -19,19 +26,21 @@ import asyncio
 import mimetypes
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from aiohttp import WSCloseCode, hdrs, web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.control import ACTIONS, Action, Command, Control, Reply
+from edge.control import ACTIONS, OF_A_LOAD, Action, Command, Control, Reply
+from edge.outputs.calibrate import Calibrate
 from edge.outputs.http.access import SUBPROTOCOL, HttpSettings, guard, secure
 from edge.outputs.http.clients import Client, Message
 from edge.outputs.http.metrics import Metrics
-from edge.outputs.http.state import State
+from edge.outputs.http.state import Replay, State
 from edge.outputs.sink import Item
 from firmware_bridge.skeleton import BONES, JOINTS
 
@@ -55,6 +64,25 @@ class Asked(BaseModel):
     mat: str
     force: bool = False
     orientation: str | None = None
+    at_s: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+    @classmethod
+    def command(cls, action: Action, body: bytes) -> Command:
+        """Raises ValidationError."""
+        asked = cls.model_validate_json(body)
+        return Command(asked.mat, action, asked.force, asked.orientation, asked.at_s)
+
+
+class AskedToCalibrate(Calibrate):
+    """Body of a POST to /api/calibrate."""
+
+    mat: str
+
+    @classmethod
+    def parsed(cls, body: bytes) -> Command:
+        """Raises ValidationError."""
+        asked = cls.model_validate_json(body)
+        return asked.command(asked.mat)
 
 
 class Server:
@@ -69,9 +97,8 @@ class Server:
     def publish(self, item: Item) -> None:
         self.state.take(item)
         self._metrics.take(item)
-        message = Message(item)
-        for client in self._clients:
-            client.offer(message)
+        self._offer(item)
+        self._tell_replay()
 
     def application(self) -> web.Application:
         files = {"/" if path.name == "index.html" else f"/{path.name}": path for path in sorted(PAGE.iterdir())}
@@ -86,8 +113,26 @@ class Server:
         app.router.add_get("/events", self._events)
         app.router.add_get("/ws", self._websocket)
         for action in ACTIONS:
-            app.router.add_post(f"/api/{action}", self._asking(action))
+            if action not in OF_A_LOAD:
+                app.router.add_post(f"/api/{action}", self._asking(partial(Asked.command, action)))
+        app.router.add_post("/api/calibrate", self._asking(AskedToCalibrate.parsed))
         return app
+
+    @property
+    def _replay(self) -> Replay | None:
+        playing = self._control.playing
+        return Replay.of(playing, self._control.mats[0]) if playing else None
+
+    def _tell_replay(self) -> None:
+        if replay := self._replay:
+            item = Item(replay)
+            self.state.take(item)
+            self._offer(item)
+
+    def _offer(self, item: Item) -> None:
+        message = Message(item)
+        for client in self._clients:
+            client.offer(message)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         fresh, said = self.state.fresh()
@@ -97,7 +142,13 @@ class Server:
         return web.Response(body=self._metrics.text(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
 
     async def _latest(self, _: web.Request) -> web.Response:
-        return web.json_response({"mats": self.state.as_json(), "skeleton": {"joints": JOINTS, "bones": BONES}})
+        replay = self._replay
+        state = {
+            "mats": self.state.as_json(),
+            "skeleton": {"joints": JOINTS, "bones": BONES},
+            "replay": replay and replay.model_dump(mode="json"),
+        }
+        return web.json_response(state)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         self._check_room()
@@ -149,6 +200,8 @@ class Server:
         for mat in self.state.mats.values():
             for item in mat.latest():
                 client.offer(Message(item))
+        if replay := self._replay:
+            client.offer(Message(Item(replay)))
         self._clients.add(client)
         try:
             while waiting := await client.take():
@@ -167,21 +220,21 @@ class Server:
         for client in self._clients:
             client.end()
 
-    def _asking(self, action: Action) -> Handler:
+    def _asking(self, command: Callable[[bytes], Command]) -> Handler:
         async def ask(request: web.Request) -> web.Response:
             if request.content_type != "application/json":
                 raise web.HTTPUnsupportedMediaType(text="send JSON, with Content-Type: application/json")
             try:
-                asked = Asked.model_validate_json(await request.read())
+                asked = command(await request.read())
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"])) or "body"
-                raise web.HTTPBadRequest(text=f"{where}: {first['msg']}") from None
-            command = Command(asked.mat, action, asked.force, asked.orientation)
-            answer = asyncio.wrap_future(self._control.ask(command))
+                raise web.HTTPBadRequest(text=f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+            answer = asyncio.wrap_future(self._control.ask(asked))
             await asyncio.wait([answer], timeout=ANSWER_S)  # which, unlike wait_for, takes no request back
             if not answer.done():
                 return _reply(504, Reply(False, f"the daemon did not answer within {ANSWER_S:g} s: see its log"))
+            self._tell_replay()
             reply = answer.result()
             return _reply(200 if reply.ok else 409, reply)
 

@@ -4,15 +4,31 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, Self
 
-from edge.messages import End, EventLine, Health, Hello, Pose
+from edge.control import Playing
+from edge.messages import End, EventLine, Health, Hello, Line, Pose
 from edge.outputs.sink import Item, Picture
 from edge.session import HEALTH_EVERY_S
 
 SILENT_S: Final = 3 * HEALTH_EVERY_S
 """Health comes at an interval, whatever the mat does: without it for so long, the daemon itself hangs."""
 EVENTS_KEPT: Final = 20
+
+
+class Replay(Line):
+    """Where in its recording a replay is; told to those who watch alone."""
+
+    type: Literal["replay"] = "replay"
+    position_s: float
+    length_s: float
+    paused: bool
+
+    @classmethod
+    def of(cls, playing: Playing, mat: str) -> Self:
+        at_s = playing.position_s
+        ts = playing.start_unix_s + at_s
+        return cls(ts=ts, seq=None, mat=mat, position_s=at_s, length_s=playing.length_s, paused=playing.paused)
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +45,8 @@ class MatState:
     heard_s: float | None = None
     pose_s: float | None = None
     """On the steady clock, as heard_s."""
+    paused: bool = False
+    """Of a replay."""
 
     def latest(self) -> list[Item]:
         """What a new client is told first."""
@@ -41,7 +59,7 @@ class MatState:
             return "the run has ended"
         if self.hello is None or self.heard_s is None:
             return "no INFO and no frame has come yet"
-        if now_s - self.heard_s > SILENT_S:
+        if now_s - self.heard_s > SILENT_S and not self.paused:
             return f"the daemon has said nothing for {now_s - self.heard_s:.0f} s"
         if self.health is None or self.health.status == "stale":
             return self.health.reason if self.health else "no health has come yet"
@@ -66,6 +84,8 @@ class State:
                 mat.hello, mat.pose, mat.picture = line, None, None  # they may be of another grid
             case Health():
                 mat.health = line
+            case Replay():
+                mat.paused = line.paused
             case EventLine():
                 mat.events.append(line)
             case End():

@@ -3,9 +3,10 @@
 import math
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict
 
 from edge.messages import Health, Line, Pose
+from edge.rounding import rounded
 
 COP_DEADBAND_CM: Final = 2.0
 AREA_DEADBAND_CM2: Final = 50.0
@@ -16,11 +17,7 @@ FASTEST_S: Final = 1.0
 """Between two states that differ in numbers only: somebody who moves does so in every frame."""
 
 
-def _rounded(digits: int) -> PlainSerializer:
-    return PlainSerializer(lambda value: round(value, digits), return_type=float)
-
-
-Tenths = Annotated[float, _rounded(1)]
+Tenths = Annotated[float, rounded(1)]
 
 
 class MatState(BaseModel):
@@ -31,7 +28,7 @@ class MatState(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    ts: Annotated[float, _rounded(3)]
+    ts: Annotated[float, rounded(3)]
     occupied: bool
     posture: str | None
     cop_cm: tuple[Tenths, Tenths] | None

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 BRIDGE: Final = "bridge"
-Request = Literal["tare", "record", "stop_recording"]
+Request = Literal["tare", "calibrate", "record", "stop_recording"]
 REQUESTS: Final[tuple[Request, ...]] = get_args(Request)
 
 

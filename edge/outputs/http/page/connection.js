@@ -44,7 +44,8 @@ export async function command(action, body) {
 }
 
 export class Connection {
-  // on: state(json), line(object, picture or null), status("connecting" | "open" | "waiting", detail), token()
+  // on: state(json), line(object, picture or null), status("connecting" | "open" | "waiting", detail), token(),
+  // paused() -> whether it is no wonder that nothing comes
   constructor(on) {
     this.on = on;
     this.delay = SOONEST_MS;
@@ -86,7 +87,7 @@ export class Connection {
     let silent;
     const heard = () => {
       clearTimeout(silent);
-      silent = setTimeout(() => socket.close(), SILENT_MS);
+      silent = setTimeout(() => (this.on.paused() ? heard() : socket.close()), SILENT_MS);
     };
     socket.onopen = () => {
       heard();

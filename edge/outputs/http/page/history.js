@@ -31,5 +31,11 @@ export class History {
     if (this.length) this.at = this.first + Math.min(Math.max(place, 0), this.length - 1);
   }
 
+  clear() {
+    this.frames = [];
+    this.first = 0;
+    this.goLive();
+  }
+
   goLive() { this.at = null; }
 }

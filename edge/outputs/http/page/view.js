@@ -1,77 +1,69 @@
 // What is looked at, and what buttons and keys do.
 
-import { coarser, finer, paint, roundScale } from "./colours.js";
+import { coarser, finer, paint } from "./colours.js";
 import { Connection, command, takeToken } from "./connection.js";
-import { Speed, quantity, showAbout, showCounts, showEvents, showLoad, showPerson } from "./figures.js";
-import { History } from "./history.js";
+import { quantity, showAbout, showCounts, showEvents, showLoad, showPerson } from "./figures.js";
 import { MapView } from "./map.js";
+import { Mat } from "./mat.js";
 import { turned } from "./orientation.js";
+import { Replay, duration } from "./replay.js";
 
 const FIGURES_MS = 250;
 const STALE_TEXT = "no fresh frames";
-const FIRST_FULL = { kPa: 10, counts: 100 };
-const ABOVE = 0.03; // of the taxels may be above the scale
+const STEP_S = 5;
+const LONG_STEP_S = 30;
 
 const element = (id) => document.getElementById(id);
 const mats = new Map();
 let current = null;
 let view = null;
 let connected = { state: "connecting", detail: "" };
-
-class Mat {
-  constructor(name, count) {
-    this.name = name;
-    this.history = new History(count);
-    this.speed = new Speed();
-    this.events = [];
-    this.full = null;
-    this.chosen = false;
-  }
-
-  get key() { return `${this.name}/${this.hello?.device_id}`; }
-  get unit() { return this.history.newest?.picture?.unit ?? "counts"; }
-
-  // The scale is fixed: it only grows, until somebody chooses one.
-  scale({ pose, picture }) {
-    this.full ??= FIRST_FULL[this.unit];
-    if (this.chosen || !picture || !pose.occupied || pose.peak_pressure <= this.full) return;
-    const sorted = picture.samples.slice().sort();
-    const high = sorted[Math.floor((1 - ABOVE) * (sorted.length - 1))] * picture.step;
-    if (high > this.full) this.full = roundScale(high);
-  }
-
-  choose(full) {
-    this.full = full;
-    this.chosen = true;
-  }
-}
+let ended = false; // the recording was played to its end, and edge-run with it
+const replay = new Replay(async (action, more) => {
+  const answer = await command(action, { mat: current.name, ...more });
+  if (!answer.ok) showReply(answer);
+  return answer;
+}, () => showPlayer());
 
 takeToken();
 const connection = new Connection({
-  state({ mats: known, skeleton }) {
+  state({ mats: known, skeleton, replay: now }) {
     view ??= makeView(skeleton.bones);
+    replay.now = now;
+    ended = false;
     for (const [name, { hello, health, events }] of Object.entries(known)) {
       if (!mats.has(name)) mats.set(name, new Mat(name, Object.keys(known).length));
       const mat = mats.get(name);
-      mat.hello = hello ?? mat.hello;
+      if (hello) mat.meet(hello);
       mat.health = health ?? mat.health;
       mat.events = events;
+      if (now) mat.history.goLive();
     }
     if (!mats.has(current?.name)) current = mats.values().next().value;
     showMats();
     choose(current);
   },
   line(line, picture) {
+    if (line.type === "replay") {
+      replay.now = line;
+      return showPlayer();
+    }
     const mat = mats.get(line.mat);
     if (!mat) return;
-    if (line.type === "hello") mat.hello = line;
+    if (line.type === "hello") mat.meet(line);
     if (line.type === "health") mat.health = line;
     if (line.type === "event") mat.events = [...mat.events.slice(-30), line];
     if (line.type === "pose" && mat.hello) {
       const frame = { hello: mat.hello, pose: line, picture };
+      if (replay.now && line.ts < mat.history.newest?.pose.ts) mat.history.clear();
       mat.history.push(frame);
       mat.speed.add(frame);
       if (mat.history.live) mat.scale(frame);
+    }
+    if (line.type === "end" && isReplay()) {
+      replay.now = null;
+      ended = true;
+      showPlayer();
     }
     if (mat !== current) return;
     if (line.type !== "pose") showMat();
@@ -87,6 +79,7 @@ const connection = new Connection({
     showConnection();
     element("ask").showModal();
   },
+  paused: () => replay.paused || replay.held,
 });
 
 function makeView(bones) {
@@ -138,13 +131,23 @@ function showMat() {
 
 function showPlayer() {
   const { history } = current;
-  const scrub = element("scrub");
-  scrub.max = Math.max(history.length - 1, 0);
-  scrub.value = history.place;
-  scrub.ariaValueText = history.live ? "live" : `${history.behind.toFixed(1)} s ago`;
+  const [now, scrub] = [replay.now, element("scrub")];
+  const paused = now ? replay.paused : !history.live;
+  document.body.classList.toggle("replaying", now !== null || ended);
+  scrub.step = now ? "any" : 1;
+  scrub.max = now ? now.length_s : Math.max(history.length - 1, 0);
+  scrub.value = now ? replay.position_s : history.place;
+  scrub.ariaLabel = now ? "Position in the recording" : "Look back";
+  const [position, length] = now ? [replay.position_s, now.length_s].map(duration) : [];
+  element("time").textContent = now ? `${position} / ${length}` : "";
+  scrub.ariaValueText = now ? `${position} of ${length}` : history.live ? "live" : `${history.behind.toFixed(1)} s ago`;
+  element("time").hidden = !now;
+  element("live").hidden = now !== null;
   element("live").disabled = history.live;
-  element("pause").textContent = history.live ? "Pause" : "Go on";
-  element("pause").ariaPressed = String(!history.live);
+  element("live").textContent = ended ? "Newest" : "Live";
+  element("pause").disabled = ended && history.live;
+  element("pause").textContent = paused ? "Go on" : "Pause";
+  element("pause").ariaPressed = String(paused);
   showConnection();
 }
 
@@ -170,12 +173,13 @@ function showScale() {
 function showConnection() {
   const past = current && !current.history.live;
   const stale = current?.health?.status === "stale";
-  const replay = current?.history.newest?.pose.latency_ms === null;
   let state = connected.state;
   let text = { connecting: "connecting", waiting: "reconnecting", refused: "token needed" }[state];
-  if (state === "open") {
-    state = past ? "past" : stale ? "stale" : current?.history.length ? "live" : "connecting";
-    text = { past: "paused", stale: "stale", live: replay ? "replay" : "live", connecting: "waiting for frames" }[state];
+  if (state === "open" || ended) {
+    state = past || replay.paused ? "past" : ended ? "ended" : stale ? "stale" : current?.history.length ? "live" : "connecting";
+    text = {
+      past: "paused", ended: "ended", stale: "stale", live: isReplay() ? "replay" : "live", connecting: "waiting for frames",
+    }[state];
   }
   const badge = element("connection");
   badge.dataset.state = state;
@@ -183,12 +187,18 @@ function showConnection() {
   const notice = element("notice");
   const age = past ? `${current.history.behind.toFixed(1)} s ago` : "";
   notice.textContent =
-    connected.state === "waiting" ? `${connected.detail}; trying again`
+    connected.state === "waiting" && !ended ? `${connected.detail}; trying again`
     : past ? `looking back: ${age}`
+    : ended ? "the recording has ended"
     : stale ? current.health.reason ?? STALE_TEXT
     : current?.health?.status === "pressure_only" ? `pressure only: ${current.health.reason}` : "";
   notice.hidden = !notice.textContent;
   element("mat").dataset.state = state;
+}
+
+// no frame of a recording has a latency
+function isReplay() {
+  return replay.now !== null || current?.history.newest?.pose.latency_ms === null;
 }
 
 function showUpright(shown) {
@@ -204,10 +214,14 @@ async function run(action, more = {}) {
   reply.className = "";
   const answer = await command(action, { mat: mat.name, ...more });
   if (mat !== current) return answer;
-  reply.textContent = answer.text;
-  reply.className = answer.ok ? "good" : "bad";
+  showReply(answer);
   element("force").hidden = action !== "tare" || answer.ok || more.force === true;
   return answer;
+}
+
+function showReply({ ok, text }) {
+  element("reply").textContent = text;
+  element("reply").className = ok ? "good" : "bad";
 }
 
 function look(step) {
@@ -228,7 +242,25 @@ function toggle(id, property) {
   view.redraw();
 }
 
-const pause = () => (current.history.live ? look(0) : goLive());
+function seek(at_s) {
+  replay.seek(at_s);
+  showPlayer();
+}
+
+function pause() {
+  if (replay.now) {
+    if (replay.paused) replay.resume();
+    else replay.pause();
+    showPlayer();
+  } else if (!current.history.live) goLive();
+  else if (!ended) look(0);
+}
+
+function step(way, long) {
+  if (replay.now) seek(replay.position_s + way * (long ? LONG_STEP_S : STEP_S));
+  else look(way * (long ? 10 : 1));
+}
+
 const rescale = (how) => {
   current.choose(how(current.full ?? view.full));
   showScale();
@@ -244,6 +276,7 @@ const ACTIONS = {
   turn: () => showUpright(element("upright").hidden),
   tare: () => run("tare"),
   force: () => run("tare", { force: true }),
+  even: () => run("calibrate", { even: true }),
   record: () => run(element("record").dataset.action),
   "upright-yes": () => {
     localStorage.setItem(`upright/${current.key}`, "yes");
@@ -257,19 +290,26 @@ for (const button of document.querySelectorAll("[data-turn]")) {
 }
 element("scrub").oninput = (event) => {
   if (!current) return;
+  if (replay.now) return seek(Number(event.target.value));
   current.history.look(Number(event.target.value));
   showFrame(false);
+};
+element("scrub").onpointerdown = () => replay.hold();
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => replay.release());
+element("weigh").onsubmit = (event) => {
+  event.preventDefault();
+  if (view && current) run("calibrate", { mass_kg: element("mass").valueAsNumber });
 };
 element("ask").onsubmit = () => connection.useToken(element("token").value);
 element("ask").oncancel = (event) => event.preventDefault();
 
 const KEYS = {
   " ": pause, l: goLive, r: ACTIONS.smooth, s: ACTIONS.skeleton, "+": ACTIONS.coarser, "-": ACTIONS.finer,
-  ArrowLeft: (event) => look(event.shiftKey ? -10 : -1),
-  ArrowRight: (event) => look(event.shiftKey ? 10 : 1),
+  ArrowLeft: (event) => step(-1, event.shiftKey),
+  ArrowRight: (event) => step(1, event.shiftKey),
 };
 document.addEventListener("keydown", (event) => {
-  if (!view || !current || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, dialog")) return;
+  if (!view || !current || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not(#scrub), dialog")) return;
   if (event.key === " " && event.target.closest("button, summary")) return;
   const mat = [...mats.values()][Number(event.key) - 1];
   const act = mat ? () => choose(mat) : KEYS[event.key] ?? KEYS[event.key.toLowerCase()];
