@@ -162,7 +162,7 @@ def test_a_mat_is_calibrated_by_keyboard_alone(page: "Page", live: Live) -> None
     page.keyboard.type("72.5")
     expect(page.locator("#pause")).to_have_text("Pause")  # digits and space are its own here, not the page's keys
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="They lie there")).to_be_focused()
+    expect(page.get_by_role("button", name="Weigh")).to_be_focused()
     page.keyboard.press("Enter")
     asked = live.answered(Reply(True, "calibrated: 61.2 counts are 1 kPa"))
     assert (asked.mat, asked.action, asked.mass_kg) == ("bed", "weigh", 72.5)

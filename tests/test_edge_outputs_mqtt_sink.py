@@ -335,6 +335,7 @@ def test_a_clean_end_takes_everything_offline(broker: Broker, heard: Listener) -
     heard.wait("edge-run/bed/availability", "offline")
     with Listener(broker) as later:
         later.wait("edge-run/bed/availability", "offline")
+        later.wait("edge-run/bridge/state", "offline")
         assert later.retained("edge-run/bridge/state") == ["offline"]
     assert heard.heard("edge-run/bridge/state") == ["online", "offline"]
 

@@ -102,6 +102,6 @@ class KnownLoad(Collector):
         if high < least:
             return f"the mat shows {high:.0f} counts, an even load needs {least:.0f}: lay more on it"
         covered = float((pressure[healthy] > high / LARGEST_GAIN).mean())
-        if False:
+        if covered < COVERED_SHARE:
             return f"the load covers {100 * covered:.0f} % of the mat: lay an even one on all of it"
         return None
