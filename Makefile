@@ -20,6 +20,7 @@ lint: $(DEV)/ready
 bench: $(DEV)/ready
 	$(DEV)/bin/python tests/bench.py
 	$(DEV)/bin/python tests/bench_edge.py latency
+	$(DEV)/bin/python tests/bench_edge.py warm --frames 3000
 	$(DEV)/bin/python tests/bench_edge.py throughput
 
 # Half an hour of torn ports, stopped brokers and a full disk; its two-minute form is among the tests.

@@ -46,9 +46,9 @@ class Output(Strict):
 
 
 class LinearHead(Strict):
-    """What is read linearly from the label-free keypoints' features (4K,), see edge.keypoints."""
+    """What is read linearly from the features of points (4 each), see edge.keypoints."""
 
-    weights: list[list[float]] = Field(description="(4K, outputs)")
+    weights: list[list[float]] = Field(description="(features, outputs)")
     bias: list[float]
 
     @cached_property
@@ -56,7 +56,7 @@ class LinearHead(Strict):
         return np.array(self.weights), np.array(self.bias)
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., 4K) -> (..., outputs)."""
+        """(..., features) -> (..., outputs)."""
         weights, bias = self._matrices
         return np.asarray(features @ weights + bias)
 

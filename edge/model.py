@@ -37,7 +37,10 @@ class KeypointModel:
         self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
         self._joint_map = None if joints else manifest.joint_map
         half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
-        self._half_cm = np.array([half_cm[0]] * (keypoints.k if keypoints else 0) + half_cm[1], np.float32)
+        k = keypoints.k if keypoints else 0
+        self._half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)
+        features = {"keypoints": np.arange(4 * k), "joints": np.arange(4 * k, 4 * (k + len(JOINTS)))}
+        self._posture_reads = [features[name] for name in manifest.posture.reads] if manifest.posture else []
 
     @classmethod
     def from_files(cls, path: Path, num_threads: int = 1) -> "KeypointModel":
@@ -102,13 +105,13 @@ class KeypointModel:
             confidence(found["joints"].spread_cm, self._half_cm[k:]),
         )
 
-    def posture(self, found: dict[str, Keypoints]) -> str | None:
-        """The most likely class of the manifest's posture head, None where it has none."""
+    def posture(self, points: Keypoints) -> str | None:
+        """The most likely class for what `points` found by the manifest's posture head, None where it has none."""
         head = self.manifest.posture
         if head is None:
             return None
-        features = np.concatenate([found[name].features for name in head.reads])
-        return head.classes[int(np.argmax(head(features)))]
+        features = points.features
+        return head.classes[int(head(np.concatenate([features[read] for read in self._posture_reads])).argmax())]
 
 
 NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge.calibration.calibrator import Calibrator
 from edge.calibration.values import Calibration
 from edge.contact import contact
-from edge.model import KeypointModel, named
+from edge.model import KeypointModel
 from edge.preprocess import Preprocessor, misfit
 from edge.smoothing import Smoother, Smoothing
 from edge.units import PressureUnit
@@ -121,4 +121,4 @@ class Pipeline:
         found[:, 2] = model.confidence(points)
         keypoints, joints = found[: -len(JOINTS)], found[-len(JOINTS) :]
         keypoints[:, :2] /= self._size_cm
-        return joints, keypoints, model.posture(named(points))
+        return joints, keypoints, model.posture(points)

@@ -1,6 +1,7 @@
 """Latency and throughput of `edge-run` on real frames (--data: pmd's folder) or on simulated people.
 
 OMP_NUM_THREADS=1 python tests/bench_edge.py latency --data ../shared/data/pmd --json latency.json
+OMP_NUM_THREADS=1 python tests/bench_edge.py warm --data ../shared/data/pmd --frames 3000
 OMP_NUM_THREADS=1 python tests/bench_edge.py throughput --data ../shared/data/pmd
 """
 
@@ -13,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: BLAS threads that
 
 import bench_latency
 import bench_throughput
+import bench_warm
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,10 +28,10 @@ PEOPLE = 17
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("latency", "throughput"))
+    parser.add_argument("what", choices=("latency", "warm", "throughput"))
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="pmd: one median map of each posture of person 5")
     parser.add_argument("--rate", type=float, default=20, metavar="HZ", help="latency: frames a second (20)")
-    parser.add_argument("--frames", type=int, default=600, help="latency: so many (600)")
+    parser.add_argument("--frames", type=int, default=600, help="latency, warm: so many (600)")
     parser.add_argument("--seconds", type=float, default=6, help="throughput: for each number of mats (6)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
     args = parser.parse_args()
@@ -37,6 +39,9 @@ def main() -> None:
     if args.what == "latency":
         found = bench_latency.measure(maps, info, args.rate, args.frames)
         print(bench_latency.table(found))
+    elif args.what == "warm":
+        found = bench_warm.measure(maps, info, args.frames)
+        print(bench_warm.table(found))
     else:
         found = bench_throughput.measure(maps, info, args.seconds)
         print(bench_throughput.table(found))

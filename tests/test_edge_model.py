@@ -106,9 +106,9 @@ def test_posture_is_the_largest_score_of_the_manifests_head(
     for bias, expected in (([0.0, 0.0, 0.0], "a"), ([0.0, 2.0, 0.0], "b"), ([0.0, 0.0, 9.0], "c")):
         head = {"classes": ["a", "b", "c"], "weights": weights.tolist(), "bias": bias}
         model = KeypointModel.from_files(package(tmp_path, posture=head))
-        assert model.posture(model.predict(model_input)) == expected
+        assert model.posture(model.points(model.logits(model_input), model_input)) == expected
     model = KeypointModel.from_files(package(tmp_path, posture=None))
-    assert model.posture(model.predict(model_input)) is None
+    assert model.posture(model.points(model.logits(model_input), model_input)) is None
 
 
 def test_a_posture_head_may_read_the_joints_after_the_keypoints(
@@ -121,7 +121,7 @@ def test_a_posture_head_may_read_the_joints_after_the_keypoints(
     y_norm = float(KeypointModel.from_files(path).predict(model_input)["joints"].xy_norm[0, 1])
     for limit, expected in ((y_norm - 0.01, "low"), (y_norm + 0.01, "high")):
         model = KeypointModel.from_files(package(tmp_path, posture=head | {"bias": [0.0, limit]}))
-        assert model.posture(model.predict(model_input)) == expected
+        assert model.posture(model.points(model.logits(model_input), model_input)) == expected
 
 
 def test_a_missing_model_is_missing_input(tmp_path: Path) -> None:
