@@ -85,7 +85,7 @@ def test_a_label_free_model_ships_without_the_untrained_joint_output(
 ) -> None:
     trained = converted.load_checkpoint()
     weights = trained.config.weights.model_copy(update={"joints": 0.0})
-    checkpoint = replace(trained, config=trained.config.model_copy(update={"weights": weights}))
+    checkpoint = replace(trained, config=trained.config.model_copy(update={"weights": weights}), posture=None)
     inputs = examples_once(pmd, 1).inputs
     encoder = write_encoder(checkpoint, tmp_path, "free")
     package = convert(checkpoint, inputs, ["pmd:1"], "free", encoder)

@@ -62,6 +62,16 @@ def test_fitted_heads_come_along(init: Init) -> None:
     assert adapted.joints_half_cm == [3.0] * 14
 
 
+def test_a_posture_head_that_reads_joints_stays_behind_where_joints_are_not_trained(init: Init) -> None:
+    assert init.checkpoint.posture
+    init.checkpoint.posture = init.checkpoint.posture.model_copy(update={"reads": ["keypoints", "joints"]})
+    weights = init.settings.weights.model_copy(update={"joints": 0.0, "consistency": 0.0})
+    adapted = Checkpoint(init.settings.model_copy(update={"weights": weights}), training(), 1, {})
+    init.hand_down_heads(adapted)
+    assert adapted.posture is None
+    assert adapted.joint_map == init.checkpoint.joint_map
+
+
 @pytest.mark.parametrize("change", [{"rows": 128}, {"pitch_cm": 2.0}, {"encoder": EncoderConfig(keypoints=7)}])
 def test_another_grid_or_width_is_refused(init: Init, change: dict[str, object]) -> None:
     init.require_same_model(init.settings)

@@ -59,9 +59,13 @@ class Init:
         )
 
     def hand_down_heads(self, adapted: Checkpoint) -> None:
-        """What was fitted on labels then still holds: the adapted points are the same points."""
+        """What was fitted on labels then still holds: the adapted points are the same points.
+
+        A posture head that reads joints has nothing to read once the joint output is no longer trained.
+        """
         before = self.checkpoint
-        adapted.joint_map, adapted.posture = before.joint_map, before.posture
+        readable = before.posture and (adapted.knows_joints or "joints" not in before.posture.reads)
+        adapted.joint_map, adapted.posture = before.joint_map, before.posture if readable else None
         adapted.joints_half_cm = before.joints_half_cm
 
 
