@@ -1,7 +1,7 @@
 """A virtual mat whose plug is pulled on command: the truth of what it sent goes to stdout, as JSON lines.
 
 Commands on stdin: `replug S` (away for S seconds, scanning on) and `reboot S` (without power for so long). It ends with
-stdin. Truth: {"boot", "frame", "crc"} for each frame handed to the pty, `crc` of the message as it goes over the
+stdin. Truth: {"boot", "frame", "hash"} for each frame handed to the pty, `hash` of the message as it goes over the
 wire; {"flows", "at_s"} when the mat begins or ceases to be plugged in and to scan, on the steady clock;
 {"heard", "at_s"} when its frames begin to reach somebody who has the port open; {"boot", "numbered"} how many scans a
 boot counted, those dropped for want of room included.
@@ -17,12 +17,13 @@ import select
 import sys
 import time
 import tty
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
+
+from soak_report import fingerprint
 
 from firmware_bridge.bridge_sim import serve
 from firmware_bridge.header import MessageType
@@ -58,7 +59,7 @@ class ToldMat(VirtualMat):
         data = super().poll(now_us, room)
         for escaped in data.split(END):
             if escaped[1:2] == bytes([MessageType.FRAME]):
-                tell(boot=self.info.boot_id, frame=self._number, crc=zlib.crc32(END + escaped + END))
+                tell(boot=self.info.boot_id, frame=self._number, hash=fingerprint(END + escaped + END))
                 if not self._flows:
                     self._flows = True
                     tell(flows=True, at_s=time.monotonic())

@@ -1,5 +1,6 @@
 """What must hold after a soak: the truth of the mats against what edge-run said, recorded and published."""
 
+import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ class Truth:
     """Of one mat."""
 
     frames: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    """(sequence number, CRC of the message) -> (boot id, number): no two frames ever sent agree in both."""
+    """(sequence number, fingerprint) -> (boot id, number): no two frames ever sent agree in both."""
     boots: dict[int, int] = field(default_factory=dict)
     """Boot id -> scans that it numbered."""
     flows: list[tuple[float, bool]] = field(default_factory=list)
@@ -40,7 +41,9 @@ class Truth:
 
     def take(self, told: dict[str, Any]) -> None:
         if "frame" in told:
-            self.frames[told["frame"] & 0xFFFF, told["crc"]] = told["boot"], told["frame"]
+            key, frame = (told["frame"] & 0xFFFF, told["hash"]), (told["boot"], told["frame"])
+            if self.frames.setdefault(key, frame) != frame:
+                raise ValueError(f"{frame} and {self.frames[key]} (boot id, number) look the same: mark the scans")
             self.boots[told["boot"]] = told["frame"] + 1
         elif "numbered" in told:
             self.boots[told["boot"]] = told["numbered"]
@@ -79,6 +82,11 @@ class Recorded:
     def sent(self) -> int:
         """All that edge-run can know of: whoever sent 7 and 9 sent 8 too, before 7 and after 9 nobody knows."""
         return self.before_info + (0 if self.first is None else self.last - self.first + 1)
+
+
+def fingerprint(message: bytes) -> int:
+    """Of a message as it goes over the wire. No CRC: of bytes that end with their own it tells the length alone."""
+    return int.from_bytes(hashlib.blake2b(message, digest_size=8).digest())
 
 
 def said(line: dict[str, Any]) -> str:
@@ -120,7 +128,7 @@ def accounts(lines: Lines) -> list[Account | None]:
 def recorded_boots(messages: Iterable[tuple[str, int, int]], truth: Truth) -> tuple[dict[int, Recorded], int]:
     """(boot id -> what the recordings hold of it, frames in them that the mat never sent).
 
-    `messages`: ("frame", sequence number, CRC) and ("info", boot id, 0) in the order they were recorded.
+    `messages`: ("frame", sequence number, fingerprint) and ("info", boot id, 0) in the order they were recorded.
     """
     boots: dict[int, Recorded] = {}
     introduced: set[int] = set()

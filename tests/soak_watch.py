@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import IO, Any, Final
 import aiohttp
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
-from soak_report import NO_BROKER, Truth, said
+from soak_report import NO_BROKER, Truth, fingerprint, said
 
 from firmware_bridge.header import MessageType
 from firmware_bridge.messages import Info
@@ -263,5 +262,5 @@ class Remover:
                 if isinstance(recorded.event, Info):
                     self.messages[mat].append(("info", recorded.event.boot_id, 0))
                 elif recorded.header and recorded.header.type == MessageType.FRAME:
-                    self.messages[mat].append(("frame", recorded.header.seq, zlib.crc32(recorded.raw)))
+                    self.messages[mat].append(("frame", recorded.header.seq, fingerprint(recorded.raw)))
             path.unlink()

@@ -1,8 +1,10 @@
 """A soak fails where it must: each criterion sees the fault that it is there for."""
 
+import zlib
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from soak import plan
 from soak_report import (
@@ -17,8 +19,11 @@ from soak_report import (
     check_exceptions,
     check_live_view,
     check_memory,
+    fingerprint,
     lies_s,
 )
+
+from firmware_bridge.encoder import encode_frame
 
 A, B = 0xA, 0xB
 Line = dict[str, Any]
@@ -33,7 +38,7 @@ def event(name: str, detail: str = "") -> Line:
 
 
 def sent(boot: int, *numbers: int) -> list[Line]:
-    return [{"boot": boot, "frame": number, "crc": 1000 * boot + number} for number in numbers]
+    return [{"boot": boot, "frame": number, "hash": 1000 * boot + number} for number in numbers]
 
 
 @pytest.fixture
@@ -183,3 +188,15 @@ def test_half_an_hour_holds_all_that_the_issue_asks_for() -> None:
     assert ports[-1].at_s < 30 * 60
     assert plan(30, seed=1) == (ports, broker)
     assert [replace(event, at_s=0.0, length_s=0.0) for event in plan(30, seed=2)[0]] != ports
+
+
+def test_a_frame_that_another_boot_could_have_sent_is_told_from_it() -> None:
+    """By a CRC it would not be: of two messages of one length that end with their own CRC it is the same."""
+    one, other = (encode_frame(np.full((4, 4), count, np.uint16), seq=7, t_us=9) for count in (1, 2))
+    assert zlib.crc32(one) == zlib.crc32(other)
+    assert fingerprint(one) != fingerprint(other)
+    truth = Truth()
+    truth.take({"boot": 1, "frame": 7, "hash": fingerprint(one)})
+    truth.take({"boot": 2, "frame": 7, "hash": fingerprint(other)})
+    with pytest.raises(ValueError, match="look the same"):
+        truth.take({"boot": 3, "frame": 7, "hash": fingerprint(one)})
