@@ -24,6 +24,11 @@ class Preprocessing(Strict):
 
     baseline_percent: int = Field(25, ge=0, le=100, description="rank of the frame that counts as no load")
     scale_percent: int = Field(99, ge=0, le=100, description="rank of the frame that becomes 1 and clips")
+    loaded_percent: int = Field(1, gt=0, lt=100, description="of full load, above which a taxel counts as loaded")
+    middle_percent: int = Field(
+        70, ge=0, lt=100, description="rank of the loaded taxels that becomes `middle`; 0: always a square root"
+    )
+    middle: float = Field(0.46, gt=0, lt=1, description="the input that the middle load becomes")
 
 
 class Input(Strict):
@@ -123,7 +128,7 @@ class Calibration(Strict):
 class Manifest(Strict):
     """`name.json` beside `name.tflite`."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     version: str
     requires_software: str = Field(description="smallest version of this software that can run the model")

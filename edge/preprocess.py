@@ -1,7 +1,7 @@
 """Pressure frame -> what the model is fed: unit-free, on the model's grid.
 
-Every step is homogeneous in the pressure, so that a mat's gain and units do not matter, and made of ranks,
-differences and one division, so that a microcontroller can do the same in integers.
+No load, a middle load and full load, all three ranks of the frame itself, become 0, a constant and 1; a power lies
+between them. So neither a mat's gain, offset and unit nor the exponent of its sensors' curve matter.
 """
 
 from typing import Any
@@ -14,6 +14,9 @@ from firmware_bridge.geometry import Grid
 
 SMALLEST_HEIGHT, SMALLEST_WIDTH, COARSEST_PITCH = 0.7, 0.6, 2.2
 """Of the model's height, width and pitch: beyond these a mat cannot show the body that the model knows."""
+SQUARE_ROOT = 0.5
+EXPONENTS = (0.25, 1.0)
+"""Least and largest. Bodies have 0.34 to 0.72 on pmd Experiment I, 0.41 to 0.92 on Experiment II."""
 
 
 def misfit(mat: Grid, model: Grid) -> str | None:
@@ -50,16 +53,31 @@ class Preprocessor:
         """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
         frames = np.asarray(frames, np.float32)
         flat = frames.reshape(*frames.shape[:-2], -1)
-        baseline, full = rank_values(flat, self.constants.baseline_percent, self.constants.scale_percent)
-        scale = (full - baseline)[..., None]
+        ordered = np.sort(flat)  # NumPy has it vectorised: faster than np.partition
+        baseline = _rank(ordered, self.constants.baseline_percent)
+        scale = _rank(ordered, self.constants.scale_percent) - baseline
         scale[scale <= 0] = np.inf  # a flat frame shows nothing
+        exponent = self._exponent(ordered, baseline, scale)[..., None]
+        scale = scale[..., None]
         pressure = frames - baseline[..., None]
         np.maximum(pressure, 0, out=pressure)
         if self._resamples:
             pressure = np.asarray(self._rows @ pressure @ self._cols.T, np.float32)
         pressure /= scale
         np.minimum(pressure, 1, out=pressure)
-        return np.sqrt(pressure, out=pressure)
+        return np.power(pressure, exponent, out=pressure)
+
+    def _exponent(
+        self, ordered: NDArray[np.float32], baseline: NDArray[np.float32], scale: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """What takes the middle load to its constant: sorted frames (..., n) -> (..., 1)."""
+        if not self.constants.middle_percent:
+            return np.full_like(baseline, SQUARE_ROOT)
+        loaded = np.count_nonzero(ordered > baseline + self.constants.loaded_percent / 100 * scale, -1, keepdims=True)
+        above = loaded - loaded * self.constants.middle_percent // 100
+        middle = np.take_along_axis(ordered, ordered.shape[-1] - np.maximum(above, 1), -1)
+        share = np.clip((middle - baseline) / scale, 1e-3, 0.999)
+        return np.asarray(np.clip(np.log(np.float32(self.constants.middle)) / np.log(share), *EXPONENTS))
 
     def mat_cm(self, xy_norm: NDArray[np.floating]) -> NDArray[np.float64]:
         """Model coordinates (..., 2) in 0..1 -> cm from the mat's top left corner."""
@@ -72,9 +90,13 @@ class Preprocessor:
 
 def rank_values(flat: NDArray[np.float32], *percents: int) -> list[NDArray[np.float32]]:
     """The values of those ranks along the last axis, without interpolation: (..., n) -> (..., 1) for each."""
-    last = flat.shape[-1] - 1
     ordered = np.sort(flat)  # NumPy has it vectorised: faster than np.partition
-    return [ordered[..., rank : rank + 1] for rank in (last * percent // 100 for percent in percents)]
+    return [_rank(ordered, percent) for percent in percents]
+
+
+def _rank(ordered: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
+    rank = (ordered.shape[-1] - 1) * percent // 100
+    return ordered[..., rank : rank + 1]
 
 
 def _resampling(n_from: int, pitch_from_cm: float, n_to: int, pitch_to_cm: float) -> NDArray[np.float32]:

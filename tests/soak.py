@@ -17,11 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, Final
 
 from broker import Broker
 from soak_report import (
+    LINES_FAIL,
+    LINES_WORK,
     Criterion,
     books,
     check_availability,
@@ -145,19 +148,17 @@ class Soak:
         mat.truth.heard_since_s = time.monotonic()
 
     def fill(self, event: Event) -> None:
-        """Recordings leave a little room; somebody else takes that too."""
+        """Recordings leave a little room; somebody else takes that too, until a line finds none."""
         for mat in self.mats:
             self.wait_for_frames(mat)
         self.remover.paused = True
         self.wait(lambda: len(self.daemon.full) == len(self.mats), "the disk to be full")
         rest = self.remover.folder / "rest"
-        with suppress(OSError), rest.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1024))
-        time.sleep(SETTLE_S)
+        with rest.open("wb", buffering=0) as file:
+            self.wait(lambda: fill_up(file) and self.daemon.complained(LINES_FAIL), "the file of lines to fail")
         rest.unlink()
         self.remover.paused = False
-        self.wait(lambda: not self.daemon.full, "recording to go on")
+        self.wait(lambda: not self.daemon.full and self.daemon.complained(LINES_WORK), "recording and lines to go on")
 
     def broker_stop(self, event: Event) -> None:
         self.ear.broker_stops()
@@ -209,6 +210,14 @@ class Soak:
             check_disk(lines, self.daemon.errors),
             check_live_view(browsers.pictures, browsers.longest_silence_s, browsers.answers, browsers.failures),
         ], rows
+
+
+def fill_up(file: RawIOBase) -> bool:
+    """Takes what room there is, also what a rotation has just made; always true."""
+    with suppress(OSError):
+        while True:
+            file.write(bytes(1024))
+    return True
 
 
 @contextmanager

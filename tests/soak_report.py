@@ -14,6 +14,8 @@ SILENCE_MOST_S: Final = 15.0
 """Of the live view: health comes every 10 s, whatever the mats do."""
 TROUBLE: Final = re.compile(r"Traceback|Exception ignored|never retrieved|Fatal Python error|^\w*(Error|Exception)\b")
 NO_BROKER: Final = "no broker"
+LINES_FAIL: Final = "fails: No space left"
+LINES_WORK: Final = "works again"
 Lines = Sequence[dict[str, Any]]
 Steps = Sequence[tuple[float, Any]]
 """(s, what is so from then on)."""
@@ -255,7 +257,7 @@ def check_disk(lines: dict[str, Lines], stderr: Sequence[str]) -> Criterion:
     told = {mat: [name for name in names if name.startswith("recording_")] for mat, names in told.items()}
     figure = "; ".join(f"{mat}: {', '.join(changes)}".replace("recording_", "") for mat, changes in told.items())
     good = ["recording_started", "recording_stopped", "recording_started"]
-    failed, worked = (sum(words in line for line in stderr) for words in ("fails: No space left", "works again"))
+    failed, worked = (sum(words in line for line in stderr) for words in (LINES_FAIL, LINES_WORK))
     figure += f"; file of lines: failed {failed} times, worked again {worked} times"
     holds = all(changes == good for changes in told.values()) and failed == worked == 1
     return Criterion("the disk was full once, and recording went on", holds, figure)

@@ -90,6 +90,10 @@ class EdgeRun:
         values = dict(line.split(":", 1) for line in status)
         return sum(int(values[key].split()[0]) for key in ("RssAnon", "VmSwap")) * 1024 / 1e6
 
+    def complained(self, words: str) -> bool:
+        """Whether stderr has said so."""
+        return any(words in line for line in list(self.errors))
+
     def terminate(self, timeout_s: float) -> int | None:
         """Its exit code; None where it had ended before, or does not end."""
         if self.process.poll() is not None:

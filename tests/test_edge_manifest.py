@@ -48,7 +48,7 @@ def test_grid_and_outputs_are_found_by_name(values: dict[str, Any], tmp_path: Pa
         ("model_sha256", {"model_sha256": "abc"}),
         ("pitch_x_cm", {"pitch_x_cm": -1}),
         ("input.zero_point", {"input": {"scale": 0.1, "zero_point": 200}}),
-        ("format", {"format": 2}),
+        ("format", {"format": 1}),
     ],
 )
 def test_a_wrong_key_is_named(values: dict[str, Any], key: str, change: dict[str, Any], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from firmware_bridge.geometry import Grid
 from train.pmd import read_pmd
 
 CONSTANTS = Preprocessing()
+SQUARE_ROOT = Preprocessing(middle_percent=0)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,44 @@ def test_a_baseline_under_every_taxel_does_not_matter(maps: np.ndarray) -> None:
     np.testing.assert_array_equal(preprocess(maps), preprocess(maps + 43))
 
 
-def test_the_input_is_the_root_of_the_share_of_the_99th_percentile(maps: np.ndarray) -> None:
+def test_the_input_is_a_power_of_the_share_of_the_99th_percentile(maps: np.ndarray) -> None:
+    """0.46 at the 70th percentile of the taxels that carry more than 1 % of full load."""
+    ranked = np.sort(maps[0].ravel())
+    low, high = ranked[2047 * 25 // 100], ranked[2047 * 99 // 100]
+    share = np.clip((maps[0] - low) / (high - low), 0, 1)
+    loaded = np.sort(share[share > 0.01])
+    exponent = np.log(0.46) / np.log(loaded[len(loaded) * 70 // 100])
+    assert 0.3 < exponent < 0.8
+    np.testing.assert_allclose(Preprocessor(GRID, GRID, CONSTANTS)(maps[0]), share**exponent, atol=1e-5)
+
+
+def test_without_a_middle_it_is_the_square_root(maps: np.ndarray) -> None:
     ranked = np.sort(maps[0].ravel())
     low, high = ranked[2047 * 25 // 100], ranked[2047 * 99 // 100]
     expected = np.sqrt(np.clip((maps[0] - low) / (high - low), 0, 1))
-    np.testing.assert_allclose(Preprocessor(GRID, GRID, CONSTANTS)(maps[0]), expected, atol=1e-6)
+    np.testing.assert_allclose(Preprocessor(GRID, GRID, SQUARE_ROOT)(maps[0]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("curve", [0.7, 0.85, 1.2, 1.4])
+def test_the_curve_of_the_sensors_matters_less_than_to_a_square_root(maps: np.ndarray, curve: float) -> None:
+    """A mat whose counts are a power of the pressure shows the model nearly the same body."""
+    counts = 1000 * (maps / 1000) ** curve
+
+    def difference(constants: Preprocessing) -> float:
+        preprocess = Preprocessor(GRID, GRID, constants)
+        return float(np.abs(preprocess(maps) - preprocess(counts)).mean())
+
+    assert difference(CONSTANTS) < 0.75 * difference(SQUARE_ROOT)
+
+
+def test_a_frame_without_a_middle_load_is_bent_no_further_than_bodies_are() -> None:
+    """Nearly all of its loaded taxels are full ones."""
+    frame = np.zeros((64, 32), np.float32)
+    frame[20:60, 10:16] = [[100], [1], [50], [100]] * 10
+    shown = Preprocessor(GRID, GRID, CONSTANTS)(frame)
+    assert np.isfinite(shown).all()
+    assert shown.max() == 1
+    np.testing.assert_allclose(shown[22, 10], 0.5, atol=1e-6)
 
 
 def test_frames_of_a_batch_do_not_know_of_one_another(maps: np.ndarray) -> None:

@@ -71,7 +71,7 @@ def test_simulated_people_alone_teach_postures_that_real_people_show(pmd: Path) 
     checkpoint = load_checkpoint(DEFAULT_ENCODER)
     constants = checkpoint.config.preprocessing
     seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 200)
-    fit_heads(checkpoint, [], read_simulated(seeds, checkpoint.grid).examples(checkpoint.grid, constants))
+    fit_heads(checkpoint, [], [read_simulated(seeds, checkpoint.grid)])
     assert checkpoint.posture is not None
     test = read_pmd(pmd, [13]).medians()
     found = FloatModel(checkpoint).predict(test.examples(checkpoint.grid, constants).inputs)

@@ -16,7 +16,7 @@ from firmware_bridge.geometry import Grid
 from train.config import TrainConfig
 from train.variants import AnyEncoder
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass

@@ -15,6 +15,9 @@ from train.rebuild import RebuildConfig
 from train.reference import ReferenceConfig
 from train.variants import AnyEncoderConfig
 
+SQUARE_ROOT = {"middle_percent": 0}
+"""Of Preprocessing: whatever the frame holds."""
+
 
 class LossWeights(Strict):
     """What one unit of each term in train.losses counts."""
@@ -71,6 +74,9 @@ class TrainConfig(Strict):
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")
     pitch_cm: float = Field(2.54, gt=0, description="between the taxels of the model's grid")
+    train_levelled: bool = Field(
+        False, description="train on maps as `preprocessing` shows them; false: on square roots, whose contrast varies"
+    )
     preprocessing: Preprocessing = Preprocessing()
     encoder: AnyEncoderConfig = EncoderConfig()
     rebuild: RebuildConfig = RebuildConfig()
@@ -89,6 +95,11 @@ class TrainConfig(Strict):
         if self.batch % self.micro_batches:
             raise ValueError(f"a batch of {self.batch} has no {self.micro_batches} equal parts: change micro_batches")
         return self
+
+    @property
+    def training_preprocessing(self) -> Preprocessing:
+        """How maps are shown in training; heads are fitted on what `preprocessing` shows."""
+        return self.preprocessing if self.train_levelled else self.preprocessing.model_copy(update=SQUARE_ROOT)
 
     @property
     def steps(self) -> int:

@@ -60,20 +60,23 @@ def labelled_features(model: FloatModel, examples: Examples, output: str = "keyp
     return LabelledFeatures(x, np.tile(people, 1 + COPIES), torch.cat(moved_joints).numpy())
 
 
-def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Examples | None = None) -> None:
+def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Sequence[Maps] = ()) -> None:
     """Joint map, posture head and confidence of `checkpoint`; without labels what needs them stays away."""
-    constants = checkpoint.config.preprocessing
-    parts = [m.medians().examples(checkpoint.grid, constants) for m in real]
     model = FloatModel(checkpoint)
+
+    def seen(maps: Sequence[Maps]) -> list[Examples]:
+        return [m.medians().examples(checkpoint.grid, checkpoint.config.preprocessing) for m in maps]
+
+    real_parts, simulated_parts = seen(real), seen(simulated)
     if checkpoint.knows_joints:
-        checkpoint.joints_half_cm = _joints_half_cm(model, parts + ([simulated] if simulated else []))
-    real_people = [Examples.joined(parts)] if parts else []
-    for examples in real_people:
+        checkpoint.joints_half_cm = _joints_half_cm(model, real_parts + simulated_parts)
+    in_copies = [(part, POSTURE_COPIES_SIMULATED) for part in simulated_parts]
+    if real_parts:
+        examples = Examples.joined(real_parts)
         if examples.joints_norm[..., 2].any():
             known = labelled_features(model, examples)
             checkpoint.joint_map = fit_joint_map(known.x, known.people.tolist(), known.joints_norm)
-    in_copies = [(part, POSTURE_COPIES_REAL) for part in real_people]
-    in_copies += [(simulated, POSTURE_COPIES_SIMULATED)] if simulated else []
+        in_copies.insert(0, (examples, POSTURE_COPIES_REAL))
     _fit_posture(checkpoint, model, in_copies)
 
 

@@ -85,7 +85,7 @@ def _cell(row: dict[str, Any], name: str, sign: str = "") -> str:
 
 
 def _verdicts(result: dict[str, Any]) -> list[str]:
-    """A line for each PCA: keypoints against it, map by map."""
+    """A line for each other way: keypoints against it, map by map."""
     lines = []
     for row in result["ways"][1:]:
         parts = []
@@ -109,7 +109,7 @@ def _print(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     if len(data["people"]) > 1:
         console.print("in brackets: 95 % bootstrap interval over people")
-    console.print("difference, keypoints minus PCA, map by map:")
+    console.print("difference, keypoints minus the other way, map by map:")
     for line in _verdicts(result):
         console.print(line)
     console.print(

@@ -1,12 +1,13 @@
 """How well pressure maps come back from the keypoints, and from as many principal components (PCA) instead.
 
-All maps are compared on the mat's own taxels, as the model sees pressure: 0..1, the root of the share of the
+What the decoder draws is corrected linearly for the mat, by the same maps of the training people that PCA is fitted on.
+All maps are compared on the mat's own taxels, as the model sees pressure: 0..1, a power of the share of the
 frame's scale. So models on grids of any size can be set side by side.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from edge.preprocess import Preprocessor
 from firmware_bridge.errors import Exit, Failure
 from train.checkpoint import Checkpoint
+from train.correction import Correction
 from train.maps import Maps
 from train.rebuild import EncoderFuserDecoder
 from train.scoring import INTERVAL_PERCENT, RESAMPLES
@@ -25,6 +27,7 @@ from train.scoring import INTERVAL_PERCENT, RESAMPLES
 MEASURES: Final = ("l1", "l2", "ssim")
 """Mean absolute difference, mean squared difference, structural similarity with a window of 11 taxels."""
 KEYPOINTS: Final = "keypoints"
+DECODER: Final = "keypoints, decoder alone"
 PCA: Final = "PCA"
 PCA_MIRRORED: Final = "PCA, mirrored maps too"
 BATCH: Final = 16
@@ -48,7 +51,7 @@ class Rebuilder:
                 "the checkpoint's decoder is built otherwise than this version's: train it again", Exit.BAD_CONFIG
             ) from None
         self._net = net.eval()
-        self._grid, self._constants = checkpoint.grid, config.preprocessing
+        self._grid, self._constants = checkpoint.grid, config.training_preprocessing
         self.position_numbers = 3 * config.encoder.keypoints
         """x, y and value of each point."""
         features = config.encoder.feature_channels * config.encoder.keypoints
@@ -56,19 +59,29 @@ class Rebuilder:
         """All that the decoder gets to know of a map: the rendering shows positions and values only."""
 
     def inputs(self, maps: Maps) -> NDArray[np.float32]:
-        """(N, mat rows, mat cols) in 0..1: the model's input as the mat's own taxels see it."""
+        """(N, mat rows, mat cols) in 0..1: the model's input in training as the mat's own taxels see it."""
         return maps.examples(maps.grid, self._constants).inputs
 
-    def __call__(self, maps: Maps) -> NDArray[np.float32]:
-        """The same, rebuilt from the keypoints."""
+    def __call__(self, maps: Maps) -> "Rebuilt":
+        """The same, rebuilt from the keypoints by the decoder."""
         inputs = maps.examples(self._grid, self._constants).inputs
         preprocessor = Preprocessor(maps.grid, self._grid, self._constants)
-        rebuilt = []
+        numbers, rebuilt = [], []
         for begin in range(0, len(inputs), BATCH):
             with torch.inference_mode():
                 _, points = self._net.encode(torch.from_numpy(inputs[begin : begin + BATCH])[:, None])
+                numbers.append(torch.cat([points.xy_norm.flatten(1), points.value], 1))
                 rebuilt.append(self._net.map_head(self._net.decode(points))[:, 0].clamp(0, 1))
-        return at_taxels(torch.cat(rebuilt), preprocessor).numpy()
+        return Rebuilt(torch.cat(numbers).numpy(), at_taxels(torch.cat(rebuilt), preprocessor).numpy())
+
+
+class Rebuilt(NamedTuple):
+    """Maps as the decoder draws them, and what it drew them from."""
+
+    numbers: NDArray[np.float32]
+    """(N, 3K): x, y and value of the points."""
+    maps: NDArray[np.float32]
+    """(N, mat rows, mat cols) in 0..1."""
 
 
 def at_taxels(maps: Tensor, preprocessor: Preprocessor) -> Tensor:
@@ -137,23 +150,26 @@ class Study:
 
 
 def study(checkpoint: Checkpoint, training: Maps, test: Maps, frames: int) -> Study:
-    """PCA is fitted on `frames` frames of each group of `training`, without and with their mirror images."""
+    """PCA is fitted on `frames` frames of each group of `training`, without and with their mirror images.
+
+    So is what corrects the decoder, without: a mat's seams are not mirrored.
+    """
     rebuilder = Rebuilder(checkpoint)
-    medians = test.medians()
-    truth = rebuilder.inputs(medians)
-    known = rebuilder.inputs(spread_frames(training, frames))
+    medians, chosen = test.medians(), spread_frames(training, frames)
+    truth, known = rebuilder.inputs(medians), rebuilder.inputs(chosen)
+    found, learnt = rebuilder(medians), rebuilder(chosen)
+    people = [chosen.groups[g].person for g in chosen.group_index]
+    correction = Correction.fit(learnt.numbers, known - learnt.maps, people)
+    corrected = np.clip(found.maps + correction(found.numbers), 0, 1).astype(np.float32)
 
     def way(name: str, numbers: int, rebuilt: NDArray[np.float32]) -> Way:
         return Way(name, numbers, rebuilt, measure(rebuilt, truth))
 
-    ways = [way(KEYPOINTS, rebuilder.numbers, rebuilder(medians))]
-    for name, fitted_on in {
-        PCA: known,
-        PCA_MIRRORED: np.concatenate([known, known[:, :, ::-1]]),
-    }.items():
+    ways = [way(KEYPOINTS, rebuilder.numbers, corrected), way(DECODER, rebuilder.numbers, found.maps)]
+    for name, shown in {PCA: known, PCA_MIRRORED: np.concatenate([known, known[:, :, ::-1]])}.items():
         # more components than a map has taxels do not exist
         counts = {min(n, truth[0].size) for n in (rebuilder.position_numbers, rebuilder.numbers)}
-        principal = Principal.fit(fitted_on, max(counts))
+        principal = Principal.fit(shown, max(counts))
         for numbers in sorted(counts):
             ways.append(way(name, numbers, principal.rebuild(truth, numbers)))
     return Study(medians, truth, ways, sorted(set(test.people) & set(checkpoint.training.people)))

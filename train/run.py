@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not real and not seeds:
         raise Failure("nothing to train on: give --data, --recordings or --simulated-people", Exit.USAGE)
     console.print("reading maps ...")
-    simulated = read_simulated(seeds, grid).examples(grid, config.preprocessing) if seeds else None
-    examples = Examples.joined([m.examples(grid, config.preprocessing) for m in real]) if real else None
+    simulated = [read_simulated(seeds, grid)] if seeds else []
     training = _provenance(args, config, real, command_line("train-run", argv))
     if init:
         training = init.passed_on(training)
@@ -79,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cost = multiply_accumulates(like_it, config.rows, config.cols)
     console.print(f"encoder: {parameters(like_it):,} parameters, {cost / 1e6:.1f} M MAC")
     with processes.connected(compute.device):
-        _train(run, TrainingSet(examples, simulated), path, training, history, args.every, console)
+        _train(run, _training_set(config, grid, real, simulated), path, training, history, args.every, console)
     if not processes.leads:
         return Exit.OK
     checkpoint = run.checkpoint(training, history)
@@ -91,6 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _write_history(args.out / LOSSES, history)
     console.print(f"wrote {path} ({config.steps} steps)")
     return Exit.OK
+
+
+def _training_set(config: TrainConfig, grid: Grid, *sources: list[Maps]) -> TrainingSet:
+    shown = config.training_preprocessing
+    pools = [Examples.joined([m.examples(grid, shown) for m in maps]) if maps else None for maps in sources]
+    return TrainingSet(*pools)
 
 
 def _train(
