@@ -1,6 +1,8 @@
 """Exit codes and the one way in which a command ends with an error."""
 
 import importlib
+import os
+import select
 import sys
 import traceback
 from collections.abc import Callable
@@ -33,19 +35,31 @@ class Failure(Exception):
 def run_command(name: str, main: Callable[[], int]) -> int:
     """Run `main` and turn whatever it raises into one line on stderr and an exit code."""
     try:
-        return main()
+        code = main()
+        sys.stdout.flush()
+        return code
     except Failure as failure:
         print(f"{name}: {failure}", file=sys.stderr)
         return failure.code
     except KeyboardInterrupt:
         return Exit.OK
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _stdout_has_no_reader():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+            return Exit.OK
         traceback.print_exc()
         print(
             f"{name}: unexpected {type(error).__name__}: {error} (please report it with the lines above)",
             file=sys.stderr,
         )
         return Exit.UNEXPECTED
+
+
+def _stdout_has_no_reader() -> bool:
+    """Who read it has had enough, such as `head`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def run_extra(name: str, module: str, extra: str) -> int:

@@ -41,13 +41,15 @@ def test_both_comparisons_with_pca_are_told(of_12: Path, pmd: Path, tmp_path: Pa
     ways = {(row["way"], row["numbers"]): row for row in result["ways"]}
     assert list(ways) == [
         ("keypoints", 57),
+        ("keypoints, decoder alone", 57),
         ("PCA", 9),
         ("PCA", 57),
         ("PCA, mirrored maps too", 9),
         ("PCA, mirrored maps too", 57),
     ]
-    assert ways["PCA", 57]["l1"] < ways["PCA", 9]["l1"] < ways["keypoints", 57]["l1"]
-    assert ways["PCA", 57]["ssim"] > ways["PCA", 9]["ssim"] > ways["keypoints", 57]["ssim"]
+    untrained, corrected = ways["keypoints, decoder alone", 57], ways["keypoints", 57]
+    assert ways["PCA", 57]["l1"] < ways["PCA", 9]["l1"] < corrected["l1"] < untrained["l1"]
+    assert ways["PCA", 57]["ssim"] > ways["PCA", 9]["ssim"] > corrected["ssim"] > untrained["ssim"]
     low, high = ways["PCA", 57]["interval_95"]["ssim"]
     assert low < ways["PCA", 57]["ssim"] < high
     table = out["markdown"].read_text()
@@ -67,7 +69,7 @@ def test_without_the_dense_plane_positions_and_values_are_all_there_is(pmd: Path
     assert reconstruct("--fold", f"{path}=13", "--data", pmd, "--frames", 2, "--json", tmp_path / "r.json") == Exit.OK
     ways = json.loads((tmp_path / "r.json").read_text())["ways"]
     assert {row["numbers"] for row in ways} == {9}
-    assert len(ways) == 3
+    assert len(ways) == 4
 
 
 def test_people_who_trained_the_model_are_refused_or_warned_of(of_12: Path, pmd: Path, capsys) -> None:

@@ -16,6 +16,7 @@ from train.encoder import EncoderConfig
 from train.maps import Group, Maps
 from train.rebuild import RebuildConfig
 from train.reconstruction import (
+    DECODER,
     KEYPOINTS,
     PCA,
     Principal,
@@ -31,7 +32,8 @@ from train.reconstruction import (
 )
 
 GRID = Grid(32, 16, 5.0, 5.0)
-CONSTANTS = Preprocessing()
+CONSTANTS = Preprocessing(middle_percent=0)
+"""As in training."""
 
 
 def small(*, people: tuple[str, ...] = (), dense: bool = True) -> Checkpoint:
@@ -109,11 +111,11 @@ def test_the_decoder_gets_positions_and_values_and_with_its_dense_plane_the_feat
 
 def test_a_map_is_rebuilt_the_same_whatever_maps_are_beside_it() -> None:
     rebuilder, maps = Rebuilder(small()), blobs({"a": 20})
-    together = rebuilder(maps)
+    together = rebuilder(maps).maps
     assert together.shape == (20, 32, 16)
     assert together.min() >= 0
     assert together.max() <= 1
-    np.testing.assert_allclose(rebuilder(maps.of_groups([17])), together[17:18], atol=1e-6)
+    np.testing.assert_allclose(rebuilder(maps.of_groups([17])).maps, together[17:18], atol=1e-6)
 
 
 def test_a_finer_model_grid_is_compared_on_the_mats_own_taxels() -> None:
@@ -151,6 +153,7 @@ def test_every_way_is_measured_on_the_same_median_maps() -> None:
     assert result.seen_in_training == []
     assert [(way.name, way.numbers) for way in result.ways] == [
         (KEYPOINTS, 57),
+        (DECODER, 57),
         ("PCA", 9),
         ("PCA", 57),
         ("PCA, mirrored maps too", 9),
@@ -159,8 +162,9 @@ def test_every_way_is_measured_on_the_same_median_maps() -> None:
     np.testing.assert_array_equal(result.inputs, test.medians().examples(GRID, CONSTANTS).inputs)
     for way in result.ways:
         np.testing.assert_allclose(way.quality, measure(way.rebuilt, result.inputs))
-    untrained_l1, few_l1, many_l1 = (way.quality[:, 0].mean() for way in result.ways[:3])
+    corrected_l1, untrained_l1, few_l1, many_l1 = (way.quality[:, 0].mean() for way in result.ways[:4])
     assert many_l1 < few_l1 < untrained_l1
+    assert corrected_l1 < untrained_l1
     assert study(checkpoint, training, training, frames=4).seen_in_training == ["a", "b"]
 
 
@@ -169,8 +173,8 @@ def test_there_are_no_more_components_than_taxels() -> None:
     rebuild = RebuildConfig(widths=(4, 4, 4), dense=True)
     config = TrainConfig(rows=32, cols=16, pitch_cm=5.0, encoder=EncoderConfig(keypoints=30), rebuild=rebuild)
     result = study(untrained(config, ["a"]), blobs({"a": 60}, frames=10), blobs({"c": 4}, seed=1), frames=10)
-    assert [(way.name, way.numbers) for way in result.ways[:3]] == [(KEYPOINTS, 570), (PCA, 90), (PCA, 512)]
-    np.testing.assert_allclose(result.ways[2].quality, [[0, 0, 1]] * 4, atol=1e-5)
+    assert [(way.name, way.numbers) for way in result.ways[1:4]] == [(DECODER, 570), (PCA, 90), (PCA, 512)]
+    np.testing.assert_allclose(result.ways[3].quality, [[0, 0, 1]] * 4, atol=1e-5)
 
 
 def test_mirrored_maps_help_pca_with_people_who_lie_the_other_way_round() -> None:

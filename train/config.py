@@ -74,9 +74,6 @@ class TrainConfig(Strict):
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")
     pitch_cm: float = Field(2.54, gt=0, description="between the taxels of the model's grid")
-    train_levelled: bool = Field(
-        False, description="train on maps as `preprocessing` shows them; false: on square roots, whose contrast varies"
-    )
     preprocessing: Preprocessing = Preprocessing()
     encoder: AnyEncoderConfig = EncoderConfig()
     rebuild: RebuildConfig = RebuildConfig()
@@ -98,8 +95,11 @@ class TrainConfig(Strict):
 
     @property
     def training_preprocessing(self) -> Preprocessing:
-        """How maps are shown in training; heads are fitted on what `preprocessing` shows."""
-        return self.preprocessing if self.train_levelled else self.preprocessing.model_copy(update=SQUARE_ROOT)
+        """How maps are shown in training: their contrast varies more than after levelling, and so must the model's eye.
+
+        Heads are fitted on what `preprocessing` shows.
+        """
+        return self.preprocessing.model_copy(update=SQUARE_ROOT)
 
     @property
     def steps(self) -> int:

@@ -141,7 +141,7 @@ def _measured(run: Run, training: Maps, test: Maps) -> dict[str, float]:
     checkpoint = load_checkpoint(path)
     rebuild = Rebuilder(checkpoint)
     medians = test.medians()
-    l1, _, ssim = measure(rebuild(medians), rebuild.inputs(medians)).mean(0)
+    l1, _, ssim = measure(rebuild(medians).maps, rebuild.inputs(medians)).mean(0)
     result = summary([score(Evaluated(path), test)])
     labelled = medians.labelled()
     budget = len(training.labelled().people)
