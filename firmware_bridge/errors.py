@@ -36,7 +36,8 @@ def run_command(name: str, main: Callable[[], int]) -> int:
     """Run `main` and turn whatever it raises into one line on stderr and an exit code."""
     try:
         code = main()
-        sys.stdout.flush()
+        if sys.stdout:  # None where a process starts with it closed
+            sys.stdout.flush()
         return code
     except Failure as failure:
         print(f"{name}: {failure}", file=sys.stderr)
@@ -44,7 +45,7 @@ def run_command(name: str, main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return Exit.OK
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _stdout_has_no_reader():
+        if isinstance(error, BrokenPipeError) and sys.stdout and _stdout_has_no_reader():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
             return Exit.OK
         traceback.print_exc()

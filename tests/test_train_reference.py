@@ -98,7 +98,7 @@ def test_a_mat_of_64_by_32_stands_enlarged_three_times_in_the_middle_of_the_canv
     """Bilinear, to 192 x 96, zeros around; towards its edge the mat fades into them within one taxel."""
     frame = np.random.default_rng(0).random((64, 32), np.float32)
     frame[0, 0], frame[5, 5] = 0, 1
-    inputs = Preprocessor(MAT, canvas(), Preprocessing(baseline_percent=0, scale_percent=100))(frame)
+    inputs = Preprocessor(MAT, canvas(), Preprocessing(baseline_percent=0, scale_percent=100, middle_percent=0))(frame)
     assert inputs.shape == (256, 256)
     enlarged = F.interpolate(torch.from_numpy(frame)[None, None], scale_factor=3.0, mode="bilinear")[0, 0].numpy()
     np.testing.assert_allclose(inputs[32:224, 80:176][2:-2, 2:-2] ** 2, enlarged[2:-2, 2:-2], atol=1e-5)
