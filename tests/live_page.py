@@ -87,7 +87,7 @@ def colour(page: "Page", name: str) -> np.ndarray:
 
 
 def joints_are_drawn_at(page: "Page", joints: np.ndarray) -> None:
-    """Each in its side's colour (blended with what is below by its confidence), and nowhere else."""
+    """Each in its side's colour, blended by its confidence with the map or a bone of any strength, and nowhere else."""
     with_skeleton = drawn(page)
     page.keyboard.press("s")
     without = drawn(page)
@@ -102,7 +102,8 @@ def joints_are_drawn_at(page: "Page", joints: np.ndarray) -> None:
         alpha = 0.4 + 0.6 * confidence
         side = colour(page, LEFT_ON_RIGHT.get(name[:2], "--middle"))
         shown, below = at(with_skeleton, place)[0], at(without, place)[0]
-        beneath = (below, side, colour(page, "--halo"), colour(page, "--middle"))
+        bones = (side, colour(page, "--halo"), colour(page, "--middle"))
+        beneath = [below + share * (bone - below) for bone in bones for share in np.linspace(0, 1, 11)]
         off = min(np.abs(shown - (alpha * side + (1 - alpha) * under)).max() for under in beneath)
         assert off < 40, (name, shown, side)
         assert np.abs(shown - below).max() > 40, name

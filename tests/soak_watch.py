@@ -228,8 +228,8 @@ class Browsers:
         await asyncio.sleep(ASK_EVERY_S)
 
     def _never_read(self) -> None:
-        while not self._ending.is_set():
-            with socket.create_connection(("127.0.0.1", self._port)) as slow:
+        while not self._ending.wait(0.1):
+            with suppress(ConnectionError), socket.create_connection(("127.0.0.1", self._port)) as slow:
                 slow.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 self._ending.wait(SLOW_FOR_S)
 

@@ -191,8 +191,11 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None
         Smoothing.model_validate(wrong)
 
 
-def test_a_real_sleepers_joints_tremble_at_most_two_thirds_as_much(pmd: Path) -> None:
-    """Person 13, whom the model never saw, at the 1 frame/s of the recording."""
+def test_a_real_sleepers_joints_tremble_at_most_half_as_much(pmd: Path) -> None:
+    """Person 13, whom the model never saw, at the 1 frame/s of the recording.
+
+    From frame to frame: what drifts over the 35 s is the sleeper, and has to be followed.
+    """
     pipeline = Pipeline(KeypointModel.from_files(DEFAULT_MODEL), info())
     maps = read_pmd(pmd, [13])
     seen, smoothed = [], []
@@ -202,6 +205,5 @@ def test_a_real_sleepers_joints_tremble_at_most_two_thirds_as_much(pmd: Path) ->
         found = [result.joints for result in frames if result.joints is not None]
         calm = [smoother(each, i * 1_000_000, 1) for i, each in enumerate(found)]
         for out, series in ((seen, found), (smoothed, calm)):
-            xy_cm = np.array(series)[5:, :, :2]
-            out.append(rms(xy_cm - xy_cm.mean(0)))
-    assert rms(np.array([smoothed])) < 2 / 3 * rms(np.array([seen]))
+            out.append(rms(np.diff(np.array(series)[5:, :, :2], axis=0)))
+    assert rms(np.array([smoothed])) < 1 / 2 * rms(np.array([seen]))
