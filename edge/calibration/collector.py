@@ -38,6 +38,12 @@ class Collector:
         lasted_s = t_s - self._began_s
         return len(self._frames) >= (LEAST_FRAMES if lasted_s >= LASTS_S else MOST_FRAMES) or lasted_s >= LONGEST_S
 
+    def _too_few(self, calibration: str) -> Refused | None:
+        """Why `calibration` cannot be had from the frames that came, or None."""
+        if len(self._frames) >= LEAST_FRAMES:
+            return None
+        return Refused(f"{len(self._frames)} frames came, a {calibration} needs {LEAST_FRAMES}: does the mat send?")
+
     def _stack(self) -> NDArray[np.float32]:
         """(frames, rows, cols)."""
         return np.stack(self._frames).astype(np.float32)

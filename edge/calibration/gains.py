@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.calibration.calibrator import Calibrator
-from edge.calibration.collector import LEAST_FRAMES, Collector, Refused
+from edge.calibration.collector import Collector, Refused
 from edge.calibration.values import Calibration, PowerLaw
 from firmware_bridge.geometry import Grid
 
@@ -68,10 +68,10 @@ class KnownLoad(Collector):
         self._grid, self._mass_kg = grid, mass_kg
 
     def result(self) -> Calibration | Refused:
-        n = len(self._frames)
-        if n < LEAST_FRAMES:
-            return Refused(f"{n} frames came, a calibration needs {LEAST_FRAMES}: does the mat send?")
+        if refused := self._too_few("calibration"):
+            return refused
         frames = self._stack()
+        n = len(frames)
         first, second = self._pressure(frames[: n // 2]), self._pressure(frames[n // 2 :])
         pressure = self._pressure(frames)
         if reason := self._uneven(pressure) if self._mass_kg is None else self._no_body():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edge.calibration.collector import LEAST_FRAMES, Collector, Refused
+from edge.calibration.collector import Collector, Refused
 from edge.calibration.values import Calibration, Fault, faults_of, in_words
 from firmware_bridge.messages import Info
 
@@ -49,8 +49,8 @@ class Tare(Collector):
                 f"somebody lies on the mat in {self._occupied} of {len(self._frames)} frames: "
                 "empty it, or force the tare if nobody is there"  # an untared mat that slopes looks so
             )
-        if len(self._frames) < LEAST_FRAMES:
-            return Refused(f"{len(self._frames)} frames came, a tare needs {LEAST_FRAMES}: does the mat send?")
+        if refused := self._too_few("tare"):
+            return refused
         frames = self._stack()
         full_scale = self._mat.adc_full_scale
         baseline = np.median(frames, 0)
