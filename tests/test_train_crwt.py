@@ -72,6 +72,34 @@ def test_without_stage_1_the_encoder_never_rests() -> None:
     assert not run.in_mask_stage
 
 
+def test_stage_2_ends_as_an_average_of_its_later_steps() -> None:
+    """Of steps 2 to 6 of 6, with a span of half of them: each counts a third, what was before it two thirds."""
+    run = Crwt(small(average_span=0.5), GRID)
+    plain = Crwt(small(average_span=0.0), GRID)
+    name = "map_head.weight"
+    expected = torch.tensor(0.0)
+    for _, _ in zip(plain.run(data()), run.run(data()), strict=True):
+        own = plain.net.state_dict()[name].clone()
+        into = plain.step - plain.config.steps_mask
+        expected = own if into == 2 else expected.lerp(own, 1 / 3)
+        if plain.step < plain.config.steps:
+            assert torch.equal(run.net.state_dict()[name], own), "the average changed what it follows"
+    torch.testing.assert_close(run.net.state_dict()[name], expected)
+    assert not torch.equal(expected, plain.net.state_dict()[name])
+    assert run.average is None
+
+
+def test_stage_3_goes_on_from_the_average() -> None:
+    two = Crwt(small(average_span=0.5), GRID)
+    list(two.run(data()))
+    three = Crwt(small(steps_quant=2, average_span=0.5), GRID)
+    for _ in three.run(data()):
+        if three.step == two.step:
+            break
+    for a, b in zip(two.net.parameters(), three.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def begun(path: Path, **changes: object) -> Crwt:
     """A run that begins from the model in `path`."""
     return Crwt(small(steps_mask=0, **changes), GRID, load_checkpoint(path))
@@ -113,7 +141,12 @@ def test_without_labels_the_joint_output_learns_to_agree_with_its_teacher(whole_
 
 @pytest.mark.parametrize(
     ("changes", "stop"),
-    [({}, 5), ({"weights": LossWeights(consistency=1), "other_frame": 0.5}, 7), ({"steps_quant": 4}, 12)],
+    [
+        ({}, 5),
+        ({"weights": LossWeights(consistency=1), "other_frame": 0.5}, 7),
+        ({"steps_quant": 4}, 12),
+        ({"average_span": 0.5}, 7),
+    ],
 )
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     tmp_path: Path, changes: dict[str, object], stop: int

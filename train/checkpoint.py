@@ -13,10 +13,11 @@ from torch import Tensor
 from edge.manifest import JointMap, LinearHead, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
+from train.average import Weights
 from train.config import TrainConfig
 from train.variants import AnyEncoder
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Checkpoint:
     """The mean teacher's encoder, where there is one."""
     int8_ranges: Tensor | None = None
     """See train.fake_quant."""
+    average: Weights | None = None
+    """Of the whole net, while stage 2 is under way; see train.crwt."""
 
     @property
     def grid(self) -> Grid:
@@ -56,7 +59,7 @@ class Checkpoint:
         return encoder.eval()
 
     def encoder_only(self) -> "Checkpoint":
-        return replace(self, rest=None, optimizer=None, history=[], teacher=None, int8_ranges=None)
+        return replace(self, rest=None, optimizer=None, history=[], teacher=None, int8_ranges=None, average=None)
 
     def save(self, path: Path) -> None:
         """Whole or not at all: a crash while writing leaves the previous file."""
@@ -74,6 +77,7 @@ class Checkpoint:
             "joints_half_cm": self.joints_half_cm,
             "teacher": self.teacher,
             "int8_ranges": self.int8_ranges,
+            "average": self.average,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
@@ -117,8 +121,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["joint_map"] and JointMap.model_validate(_unpacked(content["joint_map"])),
             content["posture"] and Posture.model_validate(_unpacked(content["posture"])),
             content["joints_half_cm"],
-            content.get("teacher"),
-            content.get("int8_ranges"),
+            content["teacher"],
+            content["int8_ranges"],
+            content["average"],
         )
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -65,6 +65,9 @@ class TrainConfig(Strict):
     frozen_steps: int = Field(150, ge=0, description="first steps of stage 2 during which the encoder rests")
     learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    average_span: float = Field(
+        0.0, ge=0, le=1, description="share of stage 2's steps whose mean its weights end as; 0: the last step's"
+    )
     teacher_decay: float = Field(
         0.999, ge=0, lt=1, description="share of its own weights that the teacher keeps a step"
     )

@@ -16,6 +16,7 @@ from torch import nn
 from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
+from train.average import Weights, copied, follow
 from train.checkpoint import Checkpoint
 from train.compute import CPU, Compute
 from train.config import TrainConfig
@@ -29,6 +30,8 @@ from train.teacher import Teacher
 GRADIENT_LIMIT: Final = 5.0
 QUANT_RATE: Final = 0.25
 """Share of the learning rate in stage 3."""
+TOO_EARLY: Final = 0.25
+"""Share of stage 2 that its average leaves out."""
 
 
 class Stage(NamedTuple):
@@ -62,6 +65,7 @@ class Crwt:
             self._begin_from(init)
         self.net.to(compute.device)
         self.net.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time a step
+        self.average: Weights | None = None
         self.teacher = Teacher(self.net.encoder, grid, compute) if config.weights.consistency else None
         self.fake_quant = FakeQuant(self.net.encoder) if config.steps_quant else None
         self.objective = Objective(config, grid, self.net, self.teacher, compute)
@@ -79,6 +83,7 @@ class Crwt:
             if self.teacher:
                 self.teacher.follow(self.net.encoder, 0.0 if self.in_mask_stage else self.config.teacher_decay)
             self.step += 1
+            self._average()
             yield losses
 
     def gradients(self, data: TrainingSet) -> dict[str, float]:
@@ -131,6 +136,7 @@ class Crwt:
             list(history),
             teacher=teacher,
             int8_ranges=ranges,
+            average=self.average,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -144,6 +150,8 @@ class Crwt:
             self.teacher.encoder.load_state_dict(checkpoint.teacher)
         if self.fake_quant and checkpoint.int8_ranges is not None:
             self.fake_quant.ranges = checkpoint.int8_ranges.to(self.compute.device)
+        if checkpoint.average:
+            self.average = {name: value.to(self.compute.device) for name, value in checkpoint.average.items()}
         self.step = checkpoint.step
 
     @property
@@ -177,6 +185,22 @@ class Crwt:
     def _load_decoder(self, rest: dict[str, torch.Tensor]) -> None:
         encoder = {f"encoder.{name}": t for name, t in self.net.encoder.state_dict().items()}
         self.net.load_state_dict(encoder | rest)
+
+    def _average(self) -> None:
+        """Stage 2 ends with a mean of its steps' weights, which fits another mat better than the last ones.
+
+        Weight averaging: Izmailov et al., arXiv 1803.05407; here exponential, so that later steps count more.
+        """
+        length = self.config.steps_map
+        done, span = self.step - self.config.steps_mask, self.config.average_span * length
+        if not span or not TOO_EARLY * length <= done <= length:
+            return
+        if self.average is None:
+            self.average = copied(self.net)
+        follow(self.average, self.net, 1 - 1 / max(1, span))
+        if done == length:
+            self.net.load_state_dict(self.average)
+            self.average = None
 
     def _set_learning_rate(self) -> None:
         """Each stage warms up over its first twentieth and then falls along a cosine."""

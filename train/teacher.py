@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from edge.keypoints import FEATURE_HALF_CM
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import MIRRORED
+from train.average import follow
 from train.compute import Compute
 from train.encoder import soft_argmax
 
@@ -20,12 +21,8 @@ class Teacher:
         self.grid, self.compute = grid, compute
 
     def follow(self, encoder: nn.Module, decay: float) -> None:
-        """Keep the share `decay` of what it was; 0 makes it a copy."""
-        for own, followed in zip(self.encoder.state_dict().values(), encoder.state_dict().values(), strict=True):
-            if own.is_floating_point():
-                own.lerp_(followed, 1 - decay)
-            else:
-                own.copy_(followed)
+        """See train.average."""
+        follow(self.encoder.state_dict(), encoder, decay)
 
     @torch.no_grad()
     def joints(self, inputs: Tensor) -> Tensor:
