@@ -50,19 +50,20 @@ def accounted(counts: OutputCounts) -> int:
 
 def test_a_flood_to_a_fifo_that_nobody_reads_blocks_nobody_and_every_line_is_counted(fifo: Fifo) -> None:
     with running(JsonLines(fifo.writer)) as output:
-        for seq in range(2000):
-            output.put(pose(seq))
+        poses = 0
+        while poses < 2000 or output.counts().waiting <= QUEUE_LINES:  # until the thread has one in hand and is stuck
+            output.put(pose(poses))
+            poses += 1
         output.put(event("the end"))
-        wait_until(lambda: output.counts().waiting == QUEUE_LINES + 1)  # one is on its way
         counts = output.counts()
-        assert accounted(counts) == 2001
+        assert accounted(counts) == poses + 1
         assert counts.dropped > 1000
         lines = fifo.read_until(lambda: output.counts().waiting == 0)
         seqs = [json.loads(line)["seq"] for line in lines]
         assert seqs[:-1] == sorted(set(seqs[:-1]))
-        assert seqs[-QUEUE_LINES:-1] == list(range(2001 - QUEUE_LINES, 2000))
+        assert seqs[-QUEUE_LINES:-1] == list(range(poses + 1 - QUEUE_LINES, poses))
         assert json.loads(lines[-1])["detail"] == "the end"
-        assert output.counts() == OutputCounts(len(lines), 2001 - len(lines), 0, 0, 0)
+        assert output.counts() == OutputCounts(len(lines), poses + 1 - len(lines), 0, 0, 0)
 
 
 def test_an_output_stuck_at_the_end_is_left_behind_with_a_warning(
