@@ -29,6 +29,7 @@ OPTIONS: Final[Mapping[str, Keys]] = {
     "--orientation": ("mat", "orientation"),
     "--on-disconnect": ("on_disconnect",),
     "--model": ("model",),
+    "--mirrored-too": ("mirrored_too",),
     "--no-smoothing": ("smoothing", "enabled"),
     "--duration": ("duration_s",),
     "--output": ("output",),
@@ -178,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run = parser.add_argument_group("what happens to them")
     _setting(run, "--model", metavar="FILE")
+    _setting(run, "--mirrored-too", action="store_true")
     _setting(run, "--no-smoothing", action="store_false", help="joints as the model finds them, frame by frame")
     _setting(run, "-T", "--duration", metavar="S")
     sinks = parser.add_argument_group("where lines and recordings go")

@@ -120,7 +120,7 @@ def _how(chosen: Mapping[str, str]) -> How:
     else:
         calibration = None
     smoothing = config.smoothing if config.smoothing.enabled else None
-    return How(KeypointModel.from_files(config.model), mat, smoothing, calibration)
+    return How(KeypointModel.from_files(config.model, mirrored_too=config.mirrored_too), mat, smoothing, calibration)
 
 
 def _holds_lines(path: Path) -> bool:

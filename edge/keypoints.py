@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.manifest import Output
 from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import MIRRORED
 
 FEATURE_HALF_CM: Final = 8.0
 """Spread at which the confidence among `Keypoints.features` is 0.5; fitted heads depend on it."""
@@ -40,6 +41,12 @@ class Keypoints:
             np.concatenate([self.value, others.value]),
             np.concatenate([self.spread_cm, others.spread_cm]),
         )
+
+    def mirrored_joints(self) -> "Keypoints":
+        """The 14 joints of a body that was seen in a mirror, as they are: other names, other half of the mat."""
+        joints = list(MIRRORED)
+        x_norm, y_norm = self.xy_norm[joints].T
+        return Keypoints(np.stack([1 - x_norm, y_norm], 1), self.value[joints], self.spread_cm[joints])
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -104,6 +111,17 @@ def expected(sums: NDArray[np.float32], size_cm: NDArray[np.float32]) -> Keypoin
     x_cm, y_cm = mean[:2] * size_cm
     variance_cm2 = mean[2] - (x_cm * x_cm + y_cm * y_cm)
     return Keypoints(mean[:2].T + MIDDLE, mean[3], np.sqrt(np.maximum(variance_cm2, 0)))
+
+
+def mixed(one: Keypoints, other: Keypoints, size_cm: NDArray[np.float32]) -> Keypoints:
+    """The points of the mean of both heat maps: where they disagree, it is wide. size_cm as for `expected`."""
+    apart_cm2 = np.square((one.xy_norm - other.xy_norm) * size_cm.T).sum(1)
+    variance_cm2 = (np.square(one.spread_cm) + np.square(other.spread_cm)) / 2 + apart_cm2 / 4
+    return Keypoints(
+        np.asarray((one.xy_norm + other.xy_norm) / 2, np.float32),
+        np.asarray((one.value + other.value) / 2, np.float32),
+        np.sqrt(variance_cm2),
+    )
 
 
 def _pooling(n_cells: int, n: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import __version__
-from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected
+from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected, mixed
 from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
 from firmware_bridge.errors import Exit, Failure
@@ -21,15 +21,20 @@ RELATIVE_TOLERANCE = 1e-5
 
 
 class KeypointModel:
-    """Runs one model; everything that could disagree has been checked when it exists."""
+    """Runs one model; everything that could disagree has been checked when it exists.
 
-    def __init__(self, interpreter: Interpreter, manifest: Manifest) -> None:
+    `mirrored_too`: each frame is also read mirrored, and joints are the mean of both answers. The second inference
+    takes as long as the first and pays on mats that the model was not trained on.
+    """
+
+    def __init__(self, interpreter: Interpreter, manifest: Manifest, *, mirrored_too: bool = False) -> None:
         """Raises ValueError with the reason when graph and manifest disagree."""
         if problem := next(_disagreements(interpreter, manifest), None):
             raise ValueError(problem)
         interpreter.allocate()
         self.manifest = manifest
         self.runtime = interpreter.runtime
+        self.mirrored_too = mirrored_too
         self._interpreter = interpreter
         keypoints, joints = manifest.output("keypoints"), manifest.output("joints")
         self._decoders = [HeatmapDecoder(output, manifest.grid) for output in (keypoints, joints) if output]
@@ -43,7 +48,7 @@ class KeypointModel:
         self._posture_reads = [features[name] for name in manifest.posture.reads] if manifest.posture else []
 
     @classmethod
-    def from_files(cls, path: Path, num_threads: int = 1) -> "KeypointModel":
+    def from_files(cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False) -> "KeypointModel":
         """Load `path` and the manifest beside it. Raises Failure: 66 when `path` is missing, else 78."""
         try:
             content = path.read_bytes()
@@ -67,7 +72,7 @@ class KeypointModel:
                 Exit.BAD_CONFIG,
             )
         try:
-            return cls(Interpreter(content, num_threads), manifest)
+            return cls(Interpreter(content, num_threads), manifest, mirrored_too=mirrored_too)
         except (ValueError, RuntimeError) as error:
             raise Failure(
                 f"model {path}: {error}: convert it again with this version's convert-run", Exit.BAD_CONFIG
@@ -78,16 +83,30 @@ class KeypointModel:
         return named(self.points(self.logits(model_input), model_input))
 
     def logits(self, model_input: NDArray[np.float32]) -> list[NDArray[np.int8]]:
-        """One inference: model_input (rows, cols) in 0..1 -> each output of the graph (1, rows, cols, K)."""
+        """model_input (rows, cols) in 0..1 -> each output of the graph (1, rows, cols, K).
+
+        Where the mirror image is read too, its outputs follow.
+        """
         quantisation = self.manifest.input
         q = model_input / quantisation.scale
         np.rint(q, out=q)
         q += quantisation.zero_point
         q.clip(-128, 127, out=q)
-        return self._interpreter.invoke(q.astype(np.int8)[None, :, :, None])
+        quantised = q.astype(np.int8)[None, :, :, None]
+        logits = self._interpreter.invoke(quantised)
+        return logits + self._interpreter.invoke(quantised[:, :, ::-1]) if self.mirrored_too else logits
 
     def points(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
         """What `logits` say of the `model_input` that they come from: K keypoints, and after them the 14 joints."""
+        count = len(self.manifest.outputs)
+        points = self._seen(logits[:count], model_input)
+        if not self.mirrored_too:
+            return points
+        mirrored = self._seen(logits[count:], model_input[:, ::-1])[-len(JOINTS) :].mirrored_joints()
+        return points[: -len(JOINTS)] + mixed(points[-len(JOINTS) :], mirrored, self._size_cm)
+
+    def _seen(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
+        """The same of one inference."""
         moments = {shape: cells.moments(model_input) for shape, cells in self._cells.items()}
         sums = [moments[d.cells.shape].dot(d.weights(logits[d.output.index][0])) for d in self._decoders]
         points = expected(np.concatenate(sums, 1), self._size_cm)

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_ports:
         return _list_ports()
     stopping = _stop_on_signals()
-    model = KeypointModel.from_files(config.model)
+    model = KeypointModel.from_files(config.model, mirrored_too=config.mirrored_too)
     try:
         if options.replay:
             _replay(options, options.replay, config, model, stopping)

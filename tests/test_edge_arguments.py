@@ -20,7 +20,7 @@ SECTION_9 = (
     " --duration -c --config -F --output --on-disconnect --token-file --list-ports --check-config"
 )
 """The options that DESIGN.md lists."""
-OTHERS = "--print-config --no-smoothing --mat --state-dir --version -h --help"
+OTHERS = "--print-config --mirrored-too --no-smoothing --mat --state-dir --version -h --help"
 
 
 def run(line: str, **environ: str) -> tuple[Options, DaemonConfig]:
@@ -53,13 +53,14 @@ def test_one_port_is_a_run() -> None:
     assert (mat.name, mat.port, mat.baud, mat.dtr, mat.orientation) == ("mat", "sim:", DEFAULT_BAUD, None, None)
     assert (config.output, config.on_disconnect, config.duration_s) == (["json:-"], "restart", math.inf)
     assert config.smoothing.enabled
+    assert not config.mirrored_too
 
 
 def test_every_option_reaches_its_setting() -> None:
     line = (
         "--port bed=/dev/a --port sim:?seed=7 --model m.tflite --format wire --baud 9600 --grid 32x64 --pitch 2.5x1.5"
-        " --orientation mirrored-90 --no-dtr --on-disconnect quit --no-smoothing -T 2.5 -F json:a.jsonl -F udp://h:9"
-        " -w nights --token-file t --state-dir s"
+        " --orientation mirrored-90 --no-dtr --on-disconnect quit --mirrored-too --no-smoothing -T 2.5"
+        " -F json:a.jsonl -F udp://h:9 -w nights --token-file t --state-dir s"
     )
     _, config = run(line)
     assert [(mat.name, mat.port) for mat in config.mat] == [("bed", "/dev/a"), ("mat2", "sim:?seed=7")]
@@ -68,6 +69,7 @@ def test_every_option_reaches_its_setting() -> None:
         assert (str(mat.grid), str(mat.pitch_cm)) == ("32x64", "2.5x1.5")
     assert (config.model, config.token_file, config.state_dir) == (Path("m.tflite"), Path("t"), Path("s"))
     assert config.recording.path == Path("nights")
+    assert config.mirrored_too
     assert (config.on_disconnect, config.duration_s, config.smoothing.enabled) == ("quit", 2.5, False)
     assert config.output == ["json:a.jsonl", "udp://h:9"]
     assert {option for option in OPTIONS if option in line} == set(OPTIONS) - {

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from edge.keypoints import HeatmapDecoder, Keypoints, confidence
+from edge.keypoints import HeatmapDecoder, Keypoints, confidence, mixed
 from edge.manifest import Output
 from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import JOINTS
 
 MODEL = Grid(64, 32, 2.54, 2.9)
 OUTPUT = Output(name="keypoints", index=0, rows=32, cols=16, k=20, scale=0.11, zero_point=-13)
@@ -92,3 +93,36 @@ def test_features_go_point_by_point(logits: np.ndarray, model_input: np.ndarray)
 
 def test_confidence_falls_with_the_spread() -> None:
     np.testing.assert_allclose(confidence(np.array([0, 8, 16, 1e6], np.float32), 8.0), [1, 0.5, 0.2, 0], atol=1e-6)
+
+
+def body(xs_norm: np.ndarray) -> Keypoints:
+    """14 joints at these x; each is as high, as loaded and as sure as its index says."""
+    n = np.arange(14, dtype=np.float32)
+    return Keypoints(np.stack([xs_norm, n / 20], 1).astype(np.float32), n / 14, n)
+
+
+def test_the_joints_of_a_mirror_image_exchange_left_and_right() -> None:
+    xs_norm = np.random.default_rng(0).random(14)
+    found = body(xs_norm).mirrored_joints()
+    others = [name.replace("r_", "*").replace("l_", "r_").replace("*", "l_") for name in JOINTS]
+    assert others != list(JOINTS)
+    origin = [JOINTS.index(name) for name in others]
+    np.testing.assert_allclose(found.xy_norm[:, 0], 1 - xs_norm[origin], rtol=1e-6)
+    np.testing.assert_allclose(found.xy_norm[:, 1] * 20, origin, rtol=1e-6)
+    np.testing.assert_array_equal(found.spread_cm, origin)
+    np.testing.assert_allclose(found.value * 14, origin, rtol=1e-6)
+    np.testing.assert_allclose(found.mirrored_joints().xy_norm, body(xs_norm).xy_norm, atol=1e-6)
+
+
+def test_two_answers_mix_to_the_points_of_both_heat_maps_together(model_input: np.ndarray) -> None:
+    """The mean of two distributions, computed anew from the maps."""
+    logits = np.random.default_rng(4).normal(size=(2, 32, 16, 20)) * 4
+    decoder = HeatmapDecoder(OUTPUT, MODEL)
+    one, other = (decoder.from_float(maps, model_input) for maps in logits)
+    p = np.exp(logits)
+    both = np.log((p / p.sum((1, 2), keepdims=True)).mean(0))
+    expected = decoder.from_float(both, model_input)
+    found = mixed(one, other, np.array([[MODEL.width_cm], [MODEL.height_cm]], np.float32))
+    np.testing.assert_allclose(found.xy_norm, expected.xy_norm, atol=1e-5)
+    np.testing.assert_allclose(found.value, expected.value, atol=1e-5)
+    np.testing.assert_allclose(found.spread_cm, expected.spread_cm, atol=0.02)

@@ -80,6 +80,24 @@ def test_keypoints_come_before_the_joints(path: Path, model_input: np.ndarray) -
     np.testing.assert_array_equal(model.confidence(points), np.concatenate(model.confidences(found)))
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_read_mirrored_too_a_body_and_its_mirror_image_have_the_same_joints(
+    labelled: bool, path: Path, tmp_path: Path, model_input: np.ndarray
+) -> None:
+    """Keypoints have no names to exchange: they stay those of the frame as it is."""
+    path = path if labelled else label_free_package(tmp_path)
+    once, both = KeypointModel.from_files(path), KeypointModel.from_files(path, mirrored_too=True)
+    image = np.ascontiguousarray(model_input[:, ::-1])
+    found, seen = both.predict(model_input), once.predict(model_input)
+    np.testing.assert_array_equal(found["keypoints"].xy_norm, seen["keypoints"].xy_norm)
+    other = once.predict(image)["joints"].mirrored_joints()
+    np.testing.assert_allclose(found["joints"].xy_norm, (seen["joints"].xy_norm + other.xy_norm) / 2, atol=1e-6)
+    assert np.abs(seen["joints"].xy_norm - other.xy_norm).max() > 1e-3
+    of_image = both.predict(image)["joints"].mirrored_joints()
+    for name in ("xy_norm", "value", "spread_cm"):
+        np.testing.assert_allclose(getattr(found["joints"], name), getattr(of_image, name), rtol=1e-5, atol=1e-5)
+
+
 def test_a_label_free_model_gets_its_joints_through_the_joint_map(tmp_path: Path, model_input: np.ndarray) -> None:
     model = KeypointModel.from_files(label_free_package(tmp_path))
     found = model.predict(model_input)

@@ -86,8 +86,8 @@ def test_help_names_every_option_and_exit_code() -> None:
     assert done.returncode == 0
     options = (
         "--port --mat --format --baud --dtr --no-dtr --grid --pitch --orientation --on-disconnect --replay -r --speed "
-        "--model --no-smoothing --duration -T --output -F --record -w --token-file --state-dir --config -c "
-        "--check-config --print-config --list-ports --version"
+        "--model --mirrored-too --no-smoothing --duration -T --output -F --record -w --token-file --state-dir --config "
+        "-c --check-config --print-config --list-ports --version"
     )
     assert [option for option in options.split() if option not in done.stdout] == []
     assert "as fast as possible (the default)" in " ".join(done.stdout.split())

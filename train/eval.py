@@ -30,10 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.model is None) == (not args.fold):
         raise Failure("give either --model FILE or --fold FILE=SUBJECTS, one for each fold", Exit.USAGE)
     if args.model:
-        folds = [(Evaluated(args.model), read_data(args))]
+        folds = [(Evaluated(args.model, mirrored_too=args.mirrored_too), read_data(args))]
     else:
         kind = {"experiment": args.experiment, "mat": args.mat, "joints": args.joints}
-        folds = [(Evaluated(path), read_pmd(args.data, subjects, **kind)) for path, subjects in args.fold]
+        folds = [
+            (Evaluated(path, mirrored_too=args.mirrored_too), read_pmd(args.data, subjects, **kind))
+            for path, subjects in args.fold
+        ]
     model = folds[0][0]
     scored = []
     for fold, maps in track(folds, "scoring", console=Console(stderr=True), transient=True):
@@ -150,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
         help="instead of --model and --subjects, once for each fold: all folds' people are scored together",
     )
     add_data_arguments(parser, formats=True)
+    parser.add_argument(
+        "--mirrored-too",
+        action="store_true",
+        help="read each map mirrored as well; joints are the mean (edge-run --mirrored-too)",
+    )
     parser.add_argument(
         "--label-budget",
         type=subject_list,

@@ -21,16 +21,19 @@ class Predictor(Protocol):
 
 
 class Evaluated:
-    """One model file. Raises Failure: 66 for a missing file, 78 for one that is no model."""
+    """One model file. Raises Failure: 66 for a missing file, 78 for one that is no model.
 
-    def __init__(self, path: Path) -> None:
+    `mirrored_too` is as in edge.model, and doubles the MAC.
+    """
+
+    def __init__(self, path: Path, *, mirrored_too: bool = False) -> None:
         self.name = path.name
         self.arena_bytes: int | None = None
         """None for a .pt without a manifest: convert-run measures it."""
         self.preprocessing: Preprocessing
         self._model: FloatModel | KeypointModel
         if path.suffix == ".tflite":
-            model = KeypointModel.from_files(path)
+            model = KeypointModel.from_files(path, mirrored_too=mirrored_too)
             manifest = model.manifest
             self._model, self.grid, self.preprocessing = model, manifest.grid, manifest.preprocessing
             self.parameters, self.mac, self.arena_bytes = manifest.parameters, manifest.mac, manifest.arena_bytes
@@ -38,7 +41,7 @@ class Evaluated:
             self.joints_half_cm = manifest.confidence.joints_half_cm
         else:
             checkpoint = load_checkpoint(path)
-            self._model, self.grid = FloatModel(checkpoint), checkpoint.grid
+            self._model, self.grid = FloatModel(checkpoint, mirrored_too=mirrored_too), checkpoint.grid
             self.preprocessing = checkpoint.config.preprocessing
             self.parameters = parameters(self._model.encoder)
             self.mac = multiply_accumulates(self._model.encoder, self.grid.rows, self.grid.cols)
@@ -47,6 +50,7 @@ class Evaluated:
             manifest_of = _manifest_of_encoder(path)
             if manifest_of:
                 self.arena_bytes = manifest_of.arena_bytes
+        self.mac *= 1 + mirrored_too
 
     def _describe(self, training: Training, joint_map: JointMap | None, posture: Posture | None) -> None:
         self.training, self.joint_map, self.posture = training, joint_map, posture

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.keypoints import HeatmapDecoder, Keypoints
+from edge.keypoints import HeatmapDecoder, Keypoints, mixed
 from edge.manifest import Output
 from edge.model import mapped
 from train.checkpoint import Checkpoint
@@ -15,10 +15,10 @@ BATCH = 64
 
 
 class FloatModel:
-    """PyTorch's answer to model inputs, decoded by edge's own soft-argmax."""
+    """PyTorch's answer to model inputs, decoded by edge's own soft-argmax. `mirrored_too` is as in edge's model."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, checkpoint: Checkpoint, *, mirrored_too: bool = False) -> None:
+        self.checkpoint, self.mirrored_too = checkpoint, mirrored_too
         self.encoder = checkpoint.build_encoder()
 
     def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
@@ -26,6 +26,16 @@ class FloatModel:
 
         Like edge's: where no joint output was trained the joint map finds them, or, without one, nobody does.
         """
+        found = self._seen(model_inputs)
+        if self.mirrored_too:
+            mirrored = self._seen(np.ascontiguousarray(model_inputs[..., ::-1]))["joints"]
+            grid = self.checkpoint.grid
+            size_cm = np.array([[grid.width_cm], [grid.height_cm]], np.float32)
+            both = zip(found["joints"], mirrored, strict=True)
+            found["joints"] = [mixed(one, other.mirrored_joints(), size_cm) for one, other in both]
+        return found
+
+    def _seen(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
         found: dict[str, list[Keypoints]] = {"keypoints": [], "joints": []}
         for begin in range(0, len(model_inputs), BATCH):
             inputs = model_inputs[begin : begin + BATCH]

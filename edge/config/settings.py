@@ -110,6 +110,11 @@ class DaemonConfig(Strict):
         description=".tflite with its .json beside it; the packaged one where not given",
         examples=["/etc/edge-run/mine.tflite"],
     )
+    mirrored_too: bool = Field(
+        False,
+        description="read each frame mirrored as well: a second inference, for better joints on a mat that the model"
+        " was not trained on",
+    )
     output: list[OutputText] = Field(
         ["json:-"],
         min_length=1,
