@@ -3,10 +3,12 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_train_crwt import GRID, blobs, data, small
 
+from edge.preprocess import Preprocessor
 from train.compute import Compute
 from train.config import LossWeights
 from train.crwt import Crwt
@@ -73,6 +75,22 @@ def test_the_teacher_speaks_where_no_label_does() -> None:
     unlabelled.joints.zero_()
     assert consistency(run, labelled) == 0
     assert consistency(run, unlabelled) > 0
+
+
+def test_the_teacher_sees_maps_as_a_mat_will_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levelled by the run's constants, whatever the student is trained on."""
+    run = Crwt(small(weights=LossWeights(consistency=1)), GRID)
+    assert run.teacher
+    joints, shown = run.teacher.joints, []
+    monkeypatch.setattr(run.teacher, "joints", lambda inputs: shown.append(inputs) or joints(inputs))
+    maps = batch()
+    maps.inputs.div_(maps.inputs.amax((1, 2, 3), keepdim=True))
+    consistency(run, maps)
+    shares = maps.inputs[:, 0].numpy() ** 2
+    whole_range = run.config.preprocessing.model_copy(update={"baseline_percent": 0, "scale_percent": 100})
+    expected = Preprocessor(GRID, GRID, whole_range)(shares)
+    assert np.abs(expected - maps.inputs[:, 0].numpy()).max() > 0.05
+    np.testing.assert_allclose(shown[0][:, 0], expected, atol=1e-3)
 
 
 def test_in_a_label_free_run_no_label_silences_the_teacher() -> None:

@@ -11,6 +11,7 @@ from train.augment import Similarity, distort, pillow, random_similarity
 from train.compute import Compute
 from train.config import TrainConfig
 from train.encoder import HeatMaps, Points, soft_argmax
+from train.levelling import levelled
 from train.rebuild import EncoderFuserDecoder
 from train.sampling import Batch
 from train.teacher import Teacher
@@ -60,7 +61,7 @@ class Objective:
             truth = torch.cat([joints, second.joints_norm(joints)])
             terms["joints"] = self._joint_term(joint_points, truth)
             if self.teacher and not mask_stage:
-                told = first.joints_norm(self.teacher.joints(inputs))
+                told = first.joints_norm(self.teacher.joints(levelled(inputs, self.config.preprocessing)))
                 told = torch.cat([told, second.joints_norm(told)])
                 terms["consistency"] = self._consistency_term(joint_points, told, truth)
         if exact:
