@@ -209,7 +209,7 @@ def _in_words(frame: RecordedFrame) -> str:
 
 def _how(args: argparse.Namespace, mat: MatSettings) -> How:
     return How(
-        KeypointModel.from_files(args.model),
+        KeypointModel.from_files(args.model, mirrored_too=args.mirrored_too),
         mat,
         Smoothing() if args.smoothing == "on" else None,
         read_calibration(args.calibration),
@@ -228,8 +228,10 @@ def _check(args: argparse.Namespace) -> str:
         raise Failure(f"{args.out} ends in none of {endings}: choose one of these, or --format", Exit.USAGE)
     if args.poses and chosen == "tekscan":
         raise Failure("--poses has no place in a Tekscan file: export npz or csv", Exit.USAGE)
-    if not args.poses and (args.model, args.smoothing, args.calibration) != (DEFAULT_MODEL, "on", "none"):
-        raise Failure("--model, --smoothing and --calibration make poses: add --poses, or leave them out", Exit.USAGE)
+    told = args.model, args.mirrored_too, args.smoothing, args.calibration
+    if not args.poses and told != (DEFAULT_MODEL, False, "on", "none"):
+        needed = "--model, --mirrored-too, --smoothing and --calibration make poses"
+        raise Failure(f"{needed}: add --poses, or leave them out", Exit.USAGE)
     if args.start >= args.end:
         raise Failure(f"--from {args.start:g} is not before --to {args.end:g}: nothing lies between", Exit.USAGE)
     return str(chosen)
@@ -262,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     poses.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help=".tflite with its .json beside it"
     )
+    poses.add_argument("--mirrored-too", action="store_true", help="as edge-run --mirrored-too")
     poses.add_argument("--smoothing", choices=("on", "off"), default="on", help="of joints (default %(default)s)")
     poses.add_argument(
         "--calibration", default="none", metavar="FILE", help="the mat's .calibration.json (default %(default)s)"

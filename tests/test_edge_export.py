@@ -1,5 +1,6 @@
 """edge-export as a command: what it takes, what it refuses, and that it never leaves a part of a file."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
 
 WIDE = Grid(16, 40, 5.08, 5.08)
+EDGE_RUN = "from edge.run import cli; cli()"
 
 
 @pytest.fixture
@@ -87,6 +89,23 @@ def test_the_files_of_one_night_become_one_file(tmp_path: Path, pmd: Path) -> No
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
     assert seqs(tmp_path / "end.npz") == [2, 3, 4]
+
+
+def test_frames_read_mirrored_too_have_the_joints_that_edge_run_finds_so(tmp_path: Path, pmd: Path) -> None:
+    night = Night(tmp_path / "people.matlog").mat().frames(people(pmd)[:8]).done()
+    model = package(tmp_path / "package")
+    told = ("--model", model, "--mirrored-too")
+    export(night, "--out", tmp_path / "once.npz", "--poses", "--smoothing", "off", *told[:2])
+    export(night, "--out", tmp_path / "both.npz", "--poses", "--smoothing", "off", *told)
+    command = [sys.executable, "-c", EDGE_RUN, "--no-smoothing", "--replay", night, *told]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    poses = [pose for line in lines if (pose := json.loads(line))["type"] == "pose" and pose["joints"]]
+    expected = [[(joint["x_cm"], joint["y_cm"]) for joint in pose["joints"].values()] for pose in poses]
+    with np.load(tmp_path / "once.npz") as once, np.load(tmp_path / "both.npz") as both:
+        seen = np.isfinite(both["joints_cm"][:, 0, 0])
+        assert seen.sum() == len(poses) > 0
+        np.testing.assert_allclose(both["joints_cm"][seen][..., :2], expected, atol=0.051)
+        assert np.abs(both["joints_cm"][seen] - once["joints_cm"][seen]).max() > 0.5
 
 
 def test_a_recording_that_is_cut_off_is_exported_to_its_last_whole_frame_with_a_warning(
@@ -226,6 +245,7 @@ def test_missing_files(tmp_path: Path, night: Path) -> None:
     [
         ("--out a.asf --poses", "no place in a Tekscan file"),
         ("--out a.npz --smoothing off", "add --poses"),
+        ("--out a.npz --mirrored-too", "add --poses"),
         ("--out a.npz --from 5 --to 5", "nothing lies between"),
         ("--out a.npz --from 60", "no frame of .* between 60 s and inf s"),
         ("--out a.npz --orientation up", '--orientation is "up", expected one of 0, 90'),
