@@ -156,9 +156,10 @@ class Soak:
         rest = self.remover.folder / "rest"
         with rest.open("wb", buffering=0) as file:
             self.wait(lambda: fill_up(file) and self.daemon.complained(LINES_FAIL), "the file of lines to fail")
-        rest.unlink()
         self.remover.paused = False
-        self.wait(lambda: not self.daemon.full and self.daemon.complained(LINES_WORK), "recording and lines to go on")
+        self.wait(lambda: not self.daemon.full, "recording to go on")
+        rest.unlink()  # last: it leaves the mats less room than they fill until the remover's next turn
+        self.wait(lambda: self.daemon.complained(LINES_WORK), "lines to go on")
 
     def broker_stop(self, event: Event) -> None:
         self.ear.broker_stops()
@@ -207,7 +208,7 @@ class Soak:
             check_books(rows),
             check_counts(ends, expected),
             check_availability(truths, self.ear.views, end_s),
-            check_disk(lines, self.daemon.errors),
+            check_disk(lines, self.daemon.errors, self.remover.late),
             check_live_view(browsers.pictures, browsers.longest_silence_s, browsers.answers, browsers.failures),
         ], rows
 

@@ -26,6 +26,8 @@ ASK_EVERY_S: Final = 2.0
 SLOW_FOR_S: Final = 40.0
 """A client that never reads is let go after 30 s; then the next one comes."""
 TAKE_EVERY_S: Final = 0.2
+LATE_S: Final = 1.0
+"""Two mats fill the rest of 1 MB in 1.6 s."""
 
 
 def in_background(work: Callable[..., None], *arguments: Any) -> threading.Thread:
@@ -240,6 +242,8 @@ class Remover:
     def __init__(self, folder: Path, mats: list[str]) -> None:
         self.messages: dict[str, list[tuple[str, int, int]]] = {mat: [] for mat in mats}
         self.paused = False
+        self.late = 0
+        """Rounds that came so late, this machine being busy, that the disk may have been full once more."""
         self.folder = folder
         self._ending = threading.Event()
         self._thread = in_background(self._run)
@@ -252,9 +256,12 @@ class Remover:
             self._take(mat, self._files(mat))
 
     def _run(self) -> None:
+        ended_s = time.monotonic()
         while not self._ending.wait(TAKE_EVERY_S):
             for mat in () if self.paused else self.messages:
                 self._take(mat, self._files(mat)[:-1])
+            self.late += time.monotonic() - ended_s > LATE_S
+            ended_s = time.monotonic()
 
     def _files(self, mat: str) -> list[Path]:
         """The oldest first; the last is being written."""

@@ -165,10 +165,22 @@ def test_a_recording_or_an_output_that_does_not_go_on_fails() -> None:
     stopped, started = event("recording_stopped"), event("recording_started")
     log = ["output json:x fails: No space left on device; it goes on when there is room", "output json:x works again"]
     good = [started, stopped, started]
-    assert check_disk({"a": good, "b": [started, event("stale"), stopped, started]}, log).holds
-    assert not check_disk({"a": good, "b": [started, stopped]}, log).holds
-    assert not check_disk({"a": good, "b": []}, log).holds
-    assert not check_disk({"a": good}, log[:1]).holds
+    assert check_disk({"a": good, "b": [started, event("stale"), stopped, started]}, log, 0).holds
+    assert not check_disk({"a": good, "b": [started, stopped]}, log, 0).holds
+    assert not check_disk({"a": good, "b": []}, log, 0).holds
+    assert not check_disk({"a": good}, log[:1], 0).holds
+
+
+def test_a_second_stop_is_forgiven_only_where_nobody_made_room_in_time() -> None:
+    stopped, started = event("recording_stopped"), event("recording_started")
+    log = ["output json:x fails: No space left on device; it goes on when there is room", "output json:x works again"]
+    twice = [started, stopped, started, stopped, started]
+    assert not check_disk({"a": twice}, log, 0).holds
+    assert check_disk({"a": twice}, log, 1).holds
+    assert check_disk({"a": twice}, 2 * log, 1).holds
+    assert not check_disk({"a": twice}, 2 * log, 0).holds
+    assert not check_disk({"a": twice[:-1]}, log, 1).holds
+    assert not check_disk({"a": [started]}, log, 1).holds
 
 
 def test_a_live_view_that_stands_still_fails() -> None:
