@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import aiohttp
+from daemon_process import PROGRAM
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from soak_report import NO_BROKER, Truth, fingerprint, said
@@ -77,7 +78,7 @@ class EdgeRun:
     """edge-run as a process; poses are counted, all other lines kept."""
 
     def __init__(self, config: Path) -> None:
-        command = [sys.executable, "-c", "from edge.run import cli; cli()", "--config", str(config)]
+        command = [sys.executable, "-c", PROGRAM, "--config", str(config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.errors: list[str] = []

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from calibrations import calibration
+from daemon_process import ENVIRONMENT, PROGRAM
 from edge_packages import package
 from recorded_nights import Night, people, scans
 
@@ -49,9 +50,9 @@ def refused(code: Exit, *arguments: object) -> str:
 
 
 def lines_of(recording: Path, out: Path, *arguments: object) -> Path:
-    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--replay", recording, *arguments]
+    command = [sys.executable, "-c", PROGRAM, "--replay", recording, *arguments]
     with out.open("wb") as file:
-        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
     return out
 
 

@@ -1,6 +1,5 @@
 """edge-export as a command: what it takes, what it refuses, and that it never leaves a part of a file."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calibrations import calibration
+from daemon_process import run
 from edge_packages import package
 from recorded_nights import START_US, Night, people, scans
 
@@ -17,7 +17,6 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
 
 WIDE = Grid(16, 40, 5.08, 5.08)
-EDGE_RUN = "from edge.run import cli; cli()"
 
 
 @pytest.fixture
@@ -97,9 +96,9 @@ def test_frames_read_mirrored_too_have_the_joints_that_edge_run_finds_so(tmp_pat
     told = ("--model", model, "--mirrored-too")
     export(night, "--out", tmp_path / "once.npz", "--poses", "--smoothing", "off", *told[:2])
     export(night, "--out", tmp_path / "both.npz", "--poses", "--smoothing", "off", *told)
-    command = [sys.executable, "-c", EDGE_RUN, "--no-smoothing", "--replay", night, *told]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    poses = [pose for line in lines if (pose := json.loads(line))["type"] == "pose" and pose["joints"]]
+    daemon = run("--no-smoothing", "--replay", night, *told)
+    assert daemon.process.returncode == 0
+    poses = [pose for pose in daemon.all("pose") if pose["joints"]]
     expected = [[(joint["x_cm"], joint["y_cm"]) for joint in pose["joints"].values()] for pose in poses]
     with np.load(tmp_path / "once.npz") as once, np.load(tmp_path / "both.npz") as both:
         seen = np.isfinite(both["joints_cm"][:, 0, 0])

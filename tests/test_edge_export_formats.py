@@ -1,9 +1,6 @@
 """What stands in the files that edge-export writes, read by those who will read them."""
 
 import csv
-import json
-import subprocess
-import sys
 import tracemalloc
 from contextlib import ExitStack
 from io import BytesIO
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from daemon_process import run
 from edge_packages import package
 from recorded_nights import START_US, Night, people, scans
 
@@ -56,9 +54,9 @@ def person(pmd: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def said_by_edge_run(recording: Path, model: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-c", "from edge.run import cli; cli()", "--replay", recording, "--model", model]
-    lines = subprocess.run(command, capture_output=True, check=True).stdout.splitlines()
-    return [line for line in map(json.loads, lines) if line["type"] == "pose"]
+    daemon = run("--replay", recording, "--model", model)
+    assert daemon.process.returncode == 0
+    return daemon.all("pose")
 
 
 def test_npz_holds_every_frame_canonical_with_its_times(tmp_path: Path) -> None:

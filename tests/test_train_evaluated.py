@@ -15,7 +15,6 @@ ENCODER = DEFAULT_MODEL.with_name("default.encoder.pt")
 
 @pytest.fixture(scope="module")
 def inputs() -> np.ndarray:
-
     grid = Grid(64, 32, 2.54, 2.54)
     loads = np.stack([still(seed, grid).pressure_kpa for seed in range(4)])
     return np.sqrt(loads / loads.max((1, 2), keepdims=True)).astype(np.float32)
