@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convert.graph import in_float
 from convert.litert import float_graph
 from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX
+from edge.body import BodyPrior
 from edge.keypoints import HeatmapDecoder, Keypoints
 from edge.manifest import Manifest
 from edge.model import NO_KEYPOINTS
@@ -89,6 +90,7 @@ class FloatGraph:
                 f"{', '.join(sorted(types))}, not {list(wanted.values())} of float32",
                 Exit.BAD_CONFIG,
             )
+        self._body = BodyPrior(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
         self._decoders: dict[str, HeatmapDecoder] = {o.name: HeatmapDecoder(o, manifest.grid) for o in self._outputs}
 
     def logits(self, model_input: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -102,6 +104,8 @@ class FloatGraph:
         for x in inputs:
             for name, logits in self.logits(x).items():
                 found[name].append(self._decoders[name].from_float(logits, x))
+        if self._body:
+            found["joints"] = [self._body(joints) for joints in found["joints"]]
         if not found["keypoints"]:
             found["keypoints"] = [NO_KEYPOINTS] * len(inputs)
         return found

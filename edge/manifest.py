@@ -2,16 +2,21 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
 
+COORDINATES: Final = 2 * len(JOINTS)
+"""x and y of each joint, one after the other."""
+_TRIANGLE: Final = COORDINATES * (COORDINATES + 1) // 2
+Coordinates = Annotated[list[float], Field(min_length=COORDINATES, max_length=COORDINATES)]
+Triangle = Annotated[list[float], Field(min_length=_TRIANGLE, max_length=_TRIANGLE)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -93,6 +98,32 @@ class Confidence(Strict):
     )
 
 
+class Body(Strict):
+    """What bodies look like, one normal distribution for each way of lying: see edge.body."""
+
+    shapes: list[str] = Field(min_length=1, description="left, right, supine, other: those that enough poses showed")
+    shares: list[PositiveFloat] = Field(description="of the poses, one a shape")
+    mean_cm: list[Coordinates] = Field(
+        description="x, y of each joint from the top left corner of the model's grid, a row for each shape"
+    )
+    covariance_cm2: list[Triangle] = Field(description="lower triangles, row by row, one a shape")
+    people: list[str] = Field(description="whose annotated poses it was fitted on, beside simulated people's")
+
+    @model_validator(mode="after")
+    def _one_of_each_a_shape(self) -> Self:
+        lengths = {len(self.shapes), len(self.shares), len(self.mean_cm), len(self.covariance_cm2)}
+        if len(lengths) > 1:
+            raise ValueError(f"shapes, shares, mean_cm and covariance_cm2 have {sorted(lengths)} entries, not as many")
+        return self
+
+    def matrices(self) -> NDArray[np.float64]:
+        """(shapes, 28, 28) covariances in square cm."""
+        whole = np.zeros((len(self.shapes), COORDINATES, COORDINATES))
+        rows, cols = np.tril_indices(COORDINATES)
+        whole[:, rows, cols] = whole[:, cols, rows] = self.covariance_cm2
+        return whole
+
+
 class Accuracy(Strict):
     """One row of the accuracy table: whose maps, how far off."""
 
@@ -145,6 +176,7 @@ class Manifest(Strict):
     joint_map: JointMap | None = None
     posture: Posture | None = None
     confidence: Confidence = Confidence()
+    body: Body | None = Field(None, description="where heat maps leave joints open; null: they stay where those are")
     training: Training
     calibration: Calibration
     accuracy: list[Accuracy]

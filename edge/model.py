@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import __version__
+from edge.body import BodyPrior
 from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected, mixed
 from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
@@ -42,6 +43,8 @@ class KeypointModel:
         self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
         self._joint_map = None if joints else manifest.joint_map
         half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
+        self.body = BodyPrior(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
+        """None leaves joints where their heat maps are."""
         k = keypoints.k if keypoints else 0
         self._half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)
         features = {"keypoints": np.arange(4 * k), "joints": np.arange(4 * k, 4 * (k + len(JOINTS)))}
@@ -100,10 +103,13 @@ class KeypointModel:
         """What `logits` say of the `model_input` that they come from: K keypoints, and after them the 14 joints."""
         count = len(self.manifest.outputs)
         points = self._seen(logits[:count], model_input)
-        if not self.mirrored_too:
+        if not (self.mirrored_too or self.body):
             return points
-        mirrored = self._seen(logits[count:], model_input[:, ::-1])[-len(JOINTS) :].mirrored_joints()
-        return points[: -len(JOINTS)] + mixed(points[-len(JOINTS) :], mirrored, self._size_cm)
+        keypoints, joints = points[: -len(JOINTS)], points[-len(JOINTS) :]
+        if self.mirrored_too:
+            mirrored = self._seen(logits[count:], model_input[:, ::-1])[-len(JOINTS) :].mirrored_joints()
+            joints = mixed(joints, mirrored, self._size_cm)
+        return keypoints + (self.body(joints) if self.body else joints)
 
     def _seen(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
         """The same of one inference."""
@@ -181,6 +187,8 @@ def _disagreements(interpreter: Interpreter, manifest: Manifest) -> Iterator[str
             yield "the manifest has neither an output joints nor keypoints with a joint_map"
         else:
             yield from _head_disagreements("joint_map", manifest.joint_map, n_features, 2 * len(JOINTS))
+        if manifest.body:
+            yield "the manifest has a body, but no output joints that it could be read with"
     if manifest.posture:
         read = [manifest.output(name) for name in manifest.posture.reads]
         n_read = 4 * sum(output.k for output in read if output)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from convert_once import Converted, convert_once, examples_once, float_graph_once
+from test_edge_body import random_body
 
 from convert.float_side import OWN_GRAPH, FloatGraph, float_side
 from convert.graph import in_float
 from convert.package import FLOAT_SUFFIX
+from edge.body import BodyPrior
 from edge.manifest import Manifest, read_manifest
 from firmware_bridge.errors import Exit, Failure
 from train.predict import FloatModel
@@ -72,6 +74,15 @@ def test_the_float_graph_finds_the_points_that_pytorch_finds(
         assert len(graph[name]) == 4
         for a, b in zip(graph[name], pytorch[name], strict=True):
             np.testing.assert_allclose(a.xy_norm, b.xy_norm, atol=1e-5)
+
+
+def test_the_float_graph_knows_the_bodies_of_the_manifest(converted: Converted, manifest: Manifest, pmd: Path) -> None:
+    inputs, body = examples_once(pmd, 13).inputs[:2], random_body()
+    plain, knowing = (manifest.model_copy(update={"body": b}) for b in (None, body))
+    seen, found = (FloatGraph(float_graph_once(converted), m, "graph").predict(inputs) for m in (plain, knowing))
+    for one, other in zip(seen["joints"], found["joints"], strict=True):
+        expected = BodyPrior(body, manifest.confidence, manifest.grid)(one).xy_norm
+        np.testing.assert_array_equal(other.xy_norm, expected)
 
 
 @pytest.mark.parametrize("kind", ["int8", "other outputs", "text"])

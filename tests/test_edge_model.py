@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_packages import label_free_package, package
+from test_edge_body import random_body
 
+from edge.body import BodyPrior
 from edge.keypoints import HeatmapDecoder
 from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.runtime import Interpreter
@@ -22,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def path(folder: Path) -> Path:
-    return package(folder)
+    return package(folder, body=None)
 
 
 @pytest.fixture
@@ -96,6 +98,22 @@ def test_read_mirrored_too_a_body_and_its_mirror_image_have_the_same_joints(
     of_image = both.predict(image)["joints"].mirrored_joints()
     for name in ("xy_norm", "value", "spread_cm"):
         np.testing.assert_allclose(getattr(found["joints"], name), getattr(of_image, name), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mirrored_too", [False, True])
+def test_joints_go_where_a_body_has_them_and_keypoints_stay(
+    mirrored_too: bool, path: Path, tmp_path: Path, model_input: np.ndarray
+) -> None:
+    body = random_body()
+    with_body = KeypointModel.from_files(package(tmp_path, body=body.model_dump()), mirrored_too=mirrored_too)
+    seen = KeypointModel.from_files(path, mirrored_too=mirrored_too).predict(model_input)
+    found, manifest = with_body.predict(model_input), with_body.manifest
+    np.testing.assert_array_equal(found["keypoints"].xy_norm, seen["keypoints"].xy_norm)
+    expected = BodyPrior(body, manifest.confidence, manifest.grid)(seen["joints"])
+    np.testing.assert_array_equal(found["joints"].xy_norm, expected.xy_norm)
+    assert np.abs(expected.xy_norm - seen["joints"].xy_norm).max() > 0.01
+    with_body.body = None
+    np.testing.assert_array_equal(with_body.predict(model_input)["joints"].xy_norm, seen["joints"].xy_norm)
 
 
 def test_a_label_free_model_gets_its_joints_through_the_joint_map(tmp_path: Path, model_input: np.ndarray) -> None:
@@ -233,3 +251,7 @@ def test_a_label_free_model_needs_a_joint_map_of_its_own_size(tmp_path: Path) ->
     assert "joint_map" in str(refusal(label_free_package(tmp_path / "none", joint_map=None)))
     small = {"weights": [[0.0] * 28] * 3, "bias": [0.0] * 28, "people": ["pmd-i/1"]}
     assert "joint_map is not a matrix" in str(refusal(label_free_package(tmp_path / "small", joint_map=small)))
+
+
+def test_a_body_needs_joints_to_read(tmp_path: Path) -> None:
+    assert "has a body" in str(refusal(label_free_package(tmp_path, body=random_body().model_dump())))

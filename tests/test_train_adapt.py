@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from test_edge_body import random_body
 
 from edge.manifest import JointMap, Posture, Training
 from firmware_bridge.errors import Exit, Failure
@@ -25,6 +26,7 @@ def init(tmp_path: Path) -> Init:
     checkpoint.joint_map = JointMap(weights=[[0.5]], bias=[1.0], people=["pmd:1"])
     checkpoint.posture = Posture(classes=["a", "b"], weights=[[1.0, 2.0]], bias=[0.0, 0.0])
     checkpoint.joints_half_cm = [3.0] * 14
+    checkpoint.body = random_body()
     checkpoint.encoder_only().save(tmp_path / "a.encoder.pt")
     return read_init(tmp_path / "a.encoder.pt")
 
@@ -58,6 +60,8 @@ def test_fitted_heads_come_along(init: Init) -> None:
     adapted = Checkpoint(init.settings, training(), 1, {})
     init.hand_down_heads(adapted)
     assert adapted.joint_map == init.checkpoint.joint_map
+    assert adapted.body == init.checkpoint.body
+    assert adapted.body is not None
     assert adapted.posture == init.checkpoint.posture
     assert adapted.joints_half_cm == [3.0] * 14
 

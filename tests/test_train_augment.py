@@ -5,7 +5,7 @@ import torch
 
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
-from train.augment import PEAK_TAXELS, PILLOW_CM, Similarity, distort, pillow, random_similarity, soft_layer
+from train.augment import BRIGHT, PEAK_TAXELS, PILLOW_CM, Similarity, distort, pillow, random_similarity, soft_layer
 from train.config import Augmentation
 
 GRID = Grid(64, 32, 2.54, 2.54)
@@ -64,12 +64,26 @@ def test_distorted_maps_stay_model_inputs_and_repeat_with_the_seed() -> None:
 
 
 def test_a_dropped_line_is_a_whole_row_or_column() -> None:
-    lines_only = Augmentation(gamma=0, noise=0, dropped_taxels=0, dropped_lines=1, blur=0)
+    lines_only = Augmentation(gamma=0, noise=0, dropped_taxels=0, dropped_lines=1, bright_lines=0, blur=0)
     x = torch.ones(64, 1, 64, 32)
     dead = distort(x, lines_only, torch.Generator().manual_seed(0))[:, 0] == 0
     rows, cols = dead.all(2).sum(1), dead.all(1).sum(1)
     assert rows.max() == cols.max() == 1
     torch.testing.assert_close(dead.sum((1, 2)), rows * 32 + cols * 64 - rows * cols)
+
+
+def test_a_bright_line_is_a_whole_row_or_column_that_shows_more() -> None:
+    nothing = Augmentation(gamma=0, noise=0, dropped_taxels=0, dropped_lines=0, bright_lines=0, blur=0, soft_layer=0)
+    x = torch.full((64, 1, 64, 32), 0.2)
+    without = distort(x, nothing, torch.Generator().manual_seed(0))[:, 0]
+    bright = distort(x, nothing.model_copy(update={"bright_lines": 1.0}), torch.Generator().manual_seed(0))[:, 0]
+    more = bright - without
+    lit = more > 0.05
+    assert set(lit.sum((1, 2)).tolist()) == {32, 64}  # a row, a column
+    assert (lit.all(2).sum(1) + lit.all(1).sum(1) == 1).all()
+    assert more.max() <= BRIGHT[1] + 1e-6
+    assert more[lit].min() >= BRIGHT[0] - 1e-6
+    torch.testing.assert_close(more[~lit], torch.zeros_like(more[~lit]))
 
 
 def test_a_pillow_spreads_the_head_and_leaves_the_body() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.manifest import JointMap, Posture, Training
+from edge.manifest import COORDINATES, Body, JointMap, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.config import TrainConfig
@@ -13,6 +13,13 @@ from train.encoder import Encoder
 
 TRAINING = Training(
     data=["d"], people=["pmd:1"], labelled_people=[], simulated_seeds="1-2", steps=7, command="c", software="0"
+)
+BODY = Body(
+    shapes=["left", "other"],
+    shares=[0.25, 0.75],
+    mean_cm=[[1.5] * COORDINATES] * 2,
+    covariance_cm2=[[0.25] * (COORDINATES * (COORDINATES + 1) // 2)] * 2,
+    people=["pmd:1"],
 )
 
 
@@ -28,6 +35,7 @@ def some_checkpoint() -> Checkpoint:
         [{"step": 1, "loss": 2.0}],
         JointMap(weights=[[0.5]], bias=[1.0], people=["pmd:1"]),
         Posture(classes=["a", "b"], weights=[[1.0, 2.0]], bias=[0.0, 0.0]),
+        body=BODY,
         teacher={"x": torch.zeros(2)},
     )
 
@@ -36,7 +44,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     saved = some_checkpoint()
     saved.save(tmp_path / "new" / "c.pt")
     loaded = load_checkpoint(tmp_path / "new" / "c.pt")
-    for name in ("config", "training", "step", "optimizer", "history", "joint_map", "posture"):
+    for name in ("config", "training", "step", "optimizer", "history", "joint_map", "posture", "body"):
         assert getattr(loaded, name) == getattr(saved, name)
     assert all(torch.equal(loaded.encoder[n], t) for n, t in saved.encoder.items())
     assert loaded.teacher is not None

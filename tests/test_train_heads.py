@@ -100,3 +100,20 @@ def test_a_joint_that_is_off_more_for_its_spread_reaches_half_confidence_sooner(
     assert half_cm["l_wrist"] < half_cm["l_knee"]
     fit_heads(checkpoint, [read_pmd(pmd, [1])])
     assert checkpoint.joints_half_cm is None
+
+
+def test_bodies_are_fitted_on_known_poses_unless_they_are_switched_off(pmd: Path, joints_i: Path) -> None:
+    """The heads that read joints are fitted on joints as bodies have them: those that the model will find."""
+    checkpoint = load_checkpoint(DEFAULT_ENCODER)
+    real = [read_pmd(pmd, [1, 2], joints=joints_i)]
+    simulated = [read_simulated(range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 100), checkpoint.grid)]
+    off = replace(checkpoint, config=checkpoint.config.model_copy(update={"body": False}))
+    fit_heads(checkpoint, real, simulated)
+    fit_heads(off, real, simulated)
+    assert checkpoint.body is not None
+    assert checkpoint.body.people == ["pmd:1", "pmd:2"]
+    assert off.body is None
+    assert checkpoint.joints_half_cm == off.joints_half_cm  # how wrong heat maps are, whatever is made of it
+    assert checkpoint.posture != off.posture
+    fit_heads(checkpoint, [read_pmd(pmd, [1])])
+    assert checkpoint.body is None

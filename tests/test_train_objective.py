@@ -64,6 +64,30 @@ def test_a_gpu_trains_in_mixed_precision() -> None:
     assert {p.device.type for p in run.net.parameters()} == {"cuda"}
 
 
+def joint_term(guessed: float, of: Batch) -> float:
+    run = Crwt(small(weights=LossWeights(guessed=guessed)), GRID)
+    terms = run.objective.terms(of, run.net.encoder, False, False, torch.Generator().manual_seed(0))
+    return float(terms["joints"].detach())
+
+
+def test_a_guessed_joint_counts_for_less_than_a_seen_one() -> None:
+    """With a share of 1 as much, with 0 nothing; far off, it raises the mean the more, the more it counts."""
+    guess, other = batch(), batch()
+    for of, visibility in ((guess, 0.0), (other, 2.0)):
+        of.joints[:, 0] = torch.tensor([0.5, 0.95, visibility])
+    without = batch()
+    without.joints[:, 0, 2] = 0
+    assert joint_term(0.0, guess) == joint_term(0.0, without)
+    assert joint_term(1.0, guess) == pytest.approx(joint_term(0.3, other))
+    assert joint_term(0.0, guess) < joint_term(0.3, guess) < joint_term(1.0, guess)
+
+
+def test_joints_of_a_map_that_nobody_annotated_are_no_guesses() -> None:
+    half = batch()
+    half.joints[:3] = torch.tensor([0.5, 0.5, 0.0])
+    assert joint_term(1.0, half) == joint_term(0.0, half)
+
+
 def consistency(run: Crwt, of: Batch) -> float:
     terms = run.objective.terms(of, run.net.encoder, False, False, torch.Generator().manual_seed(0))
     return float(terms["consistency"].detach())

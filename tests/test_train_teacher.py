@@ -2,9 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
+from test_edge_body import CONFIDENCE, random_body
 
+from edge.body import BodyPrior
+from edge.keypoints import FEATURE_HALF_CM, Keypoints
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 from train.compute import CPU, Compute
@@ -85,3 +89,19 @@ def test_it_doubts_where_the_mirror_image_says_otherwise() -> None:
     torch.testing.assert_close(told[0, 0, :2], torch.tensor([0.5, 20.5 / 32]))
     apart_cm = 7 * 5.0
     torch.testing.assert_close(told[0, 0, 2], torch.tensor(1 / (1 + (apart_cm / 2 / 8) ** 2)), atol=1e-3, rtol=0)
+
+
+def test_it_names_joints_where_a_body_has_them() -> None:
+    """As edge.body puts them, one map after the other; it is as sure as its heat maps are."""
+    x = torch.rand(3, 1, 32, 16, generator=torch.Generator().manual_seed(0))
+    body = BodyPrior(random_body(), CONFIDENCE, GRID)
+    plain, told = (
+        Teacher(encoder(), GRID, Compute(CPU)).joints(x),
+        Teacher(encoder(), GRID, Compute(CPU), body).joints(x),
+    )
+    torch.testing.assert_close(told[..., 2], plain[..., 2])
+    for seen, found in zip(plain.numpy(), told.numpy(), strict=True):
+        spread_cm = FEATURE_HALF_CM * np.sqrt(1 / seen[:, 2] - 1)
+        expected = body(Keypoints(seen[:, :2], np.zeros(len(JOINTS), np.float32), spread_cm))
+        np.testing.assert_allclose(found[:, :2], expected.xy_norm, atol=1e-3)
+    assert (told[..., :2] - plain[..., :2]).abs().max() > 0.01

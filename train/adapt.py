@@ -66,7 +66,7 @@ class Init:
         before = self.checkpoint
         readable = before.posture and (adapted.knows_joints or "joints" not in before.posture.reads)
         adapted.joint_map, adapted.posture = before.joint_map, before.posture if readable else None
-        adapted.joints_half_cm = before.joints_half_cm
+        adapted.joints_half_cm, adapted.body = before.joints_half_cm, before.body
 
 
 def read_init(path: Path) -> Init:

@@ -19,6 +19,8 @@ PILLOW_TAXELS = 7
 PILLOW_STRENGTH = (0.6, 1.4)
 SOFT_LAYER_TAXELS = (3, 5)
 """Sides of the squares over which a soft layer spreads pressure, one after the other."""
+BRIGHT = (0.1, 0.5)
+"""What a bright line adds, in model input units."""
 PEAK_TAXELS = 20
 """So many taxels, 1 % of 64 x 32, may exceed what counts as the peak (edge.preprocess's scale)."""
 
@@ -112,6 +114,12 @@ def distort(x: Tensor, size: Augmentation, random: torch.Generator) -> Tensor:
     line = chance(size.dropped_lines, count)
     dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(rows, count, random)[:, None, :, None]
     dead |= (line & chance(0.5, count))[:, None, None, None] & _one_of(cols, count, random)[:, None, None, :]
+    if size.bright_lines:
+        line, along_a_row = chance(size.bright_lines, count), chance(0.5, count, 1, 1, 1)
+        row, col = _one_of(rows, count, random)[:, None, :, None], _one_of(cols, count, random)[:, None, None, :]
+        low, high = BRIGHT
+        added = line[:, None, None, None] * (low + (high - low) * _uniform(random, count, 1, 1, 1))
+        x = x + added * torch.where(along_a_row, row, col)
     return x.masked_fill(dead, 0).clamp(0, 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge.manifest import JointMap, LinearHead, Posture, Training
+from edge.manifest import Body, JointMap, LinearHead, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.average import Weights
@@ -35,6 +35,8 @@ class Checkpoint:
     posture: Posture | None = None
     joints_half_cm: list[float] | None = None
     """See edge.manifest.Confidence; None where no joint was ever known."""
+    body: Body | None = None
+    """See edge.body."""
     teacher: dict[str, Tensor] | None = None
     """The mean teacher's encoder, where there is one."""
     int8_ranges: Tensor | None = None
@@ -75,6 +77,7 @@ class Checkpoint:
             "joint_map": self.joint_map and _packed(self.joint_map),
             "posture": self.posture and _packed(self.posture),
             "joints_half_cm": self.joints_half_cm,
+            "body": self.body and _packed(self.body),
             "teacher": self.teacher,
             "int8_ranges": self.int8_ranges,
             "average": self.average,
@@ -88,14 +91,21 @@ class Checkpoint:
         partial.replace(path)
 
 
-def _packed(head: LinearHead) -> dict[str, Any]:
-    """The head with its numbers as a tensor, less than half as large as a list of Python's floats."""
+def _packed(head: LinearHead | Body) -> dict[str, Any]:
+    """The head with its matrices as tensors, less than half as large as lists of Python's floats."""
     content = head.model_dump(mode="json")
-    return content | {name: torch.tensor(content[name]) for name in ("weights", "bias")}
+    return {key: torch.tensor(value) if _is_matrix(value) else value for key, value in content.items()}
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and not isinstance(value[0], str)
 
 
 def _unpacked(content: dict[str, Any]) -> dict[str, Any]:
-    return content | {name: content[name].double().numpy().round(5).tolist() for name in ("weights", "bias")}
+    return {
+        key: value.double().numpy().round(5).tolist() if isinstance(value, Tensor) else value
+        for key, value in content.items()
+    }
 
 
 def sha256_of(path: Path) -> str:
@@ -121,6 +131,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["joint_map"] and JointMap.model_validate(_unpacked(content["joint_map"])),
             content["posture"] and Posture.model_validate(_unpacked(content["posture"])),
             content["joints_half_cm"],
+            (body := content.get("body")) and Body.model_validate(_unpacked(body)),
             content["teacher"],
             content["int8_ranges"],
             content["average"],

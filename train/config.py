@@ -32,6 +32,7 @@ class LossWeights(Strict):
     concentration: float = Field(0.05, ge=0, description="a cell of spread of the heat maps")
     joints: float = Field(1.0, ge=0, description="a taxel by which the joint output misses a label; 0: label-free")
     rounding: float = Field(16.0, ge=0, description="stage 3: a cm by which int8 moves the points of an output")
+    guessed: float = Field(0.3, ge=0, le=1, description="share of `joints` for one that the annotator guessed (v = 0)")
     consistency: float = Field(0.0, ge=0, description="a taxel by which a joint without label misses the mean teacher")
 
 
@@ -46,6 +47,7 @@ class Augmentation(Strict):
     noise: float = Field(0.03, ge=0, description="standard deviation in model input units")
     dropped_taxels: float = Field(0.01, ge=0, le=1, description="share of taxels without signal")
     dropped_lines: float = Field(0.1, ge=0, le=1, description="probability of one row or column without signal")
+    bright_lines: float = Field(0.1, ge=0, le=1, description="probability of one row or column that shows too much")
     blur: float = Field(0.3, ge=0, le=1, description="probability of crosstalk between neighbours")
     soft_layer: float = Field(0.4, ge=0, le=1, description="probability of a soft layer over the sensors")
     pillow: float = Field(0.4, ge=0, le=1, description="probability of a pillow that spreads the head's pressure")
@@ -77,6 +79,7 @@ class TrainConfig(Strict):
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")
     pitch_cm: float = Field(2.54, gt=0, description="between the taxels of the model's grid")
+    body: bool = Field(True, description="let the poses of people decide where heat maps leave joints open")
     preprocessing: Preprocessing = Preprocessing()
     encoder: AnyEncoderConfig = EncoderConfig()
     rebuild: RebuildConfig = RebuildConfig()

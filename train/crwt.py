@@ -23,6 +23,7 @@ from train.config import TrainConfig
 from train.fake_quant import FakeQuant
 from train.objective import Objective
 from train.parallel import BatchStatistics, Processes
+from train.predict import body_prior
 from train.rebuild import EncoderFuserDecoder
 from train.sampling import TrainingSet
 from train.teacher import Teacher
@@ -66,7 +67,8 @@ class Crwt:
         self.net.to(compute.device)
         self.net.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time a step
         self.average: Weights | None = None
-        self.teacher = Teacher(self.net.encoder, grid, compute) if config.weights.consistency else None
+        body = body_prior(init) if init else None
+        self.teacher = Teacher(self.net.encoder, grid, compute, body) if config.weights.consistency else None
         self.fake_quant = FakeQuant(self.net.encoder) if config.steps_quant else None
         self.objective = Objective(config, grid, self.net, self.teacher, compute)
         self.optimizer = torch.optim.AdamW(

@@ -29,14 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure("--joints FILE is needed to score joints: see data/pmd-joints in the repository", Exit.USAGE)
     if (args.model is None) == (not args.fold):
         raise Failure("give either --model FILE or --fold FILE=SUBJECTS, one for each fold", Exit.USAGE)
+    how = {"mirrored_too": args.mirrored_too, "body": not args.without_body}
     if args.model:
-        folds = [(Evaluated(args.model, mirrored_too=args.mirrored_too), read_data(args))]
+        folds = [(Evaluated(args.model, **how), read_data(args))]
     else:
         kind = {"experiment": args.experiment, "mat": args.mat, "joints": args.joints}
-        folds = [
-            (Evaluated(path, mirrored_too=args.mirrored_too), read_pmd(args.data, subjects, **kind))
-            for path, subjects in args.fold
-        ]
+        folds = [(Evaluated(path, **how), read_pmd(args.data, subjects, **kind)) for path, subjects in args.fold]
     model = folds[0][0]
     scored = []
     for fold, maps in track(folds, "scoring", console=Console(stderr=True), transient=True):
@@ -157,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         "--mirrored-too",
         action="store_true",
         help="read each map mirrored as well; joints are the mean (edge-run --mirrored-too)",
+    )
+    parser.add_argument(
+        "--without-body", action="store_true", help="leave joints where their heat maps are, whatever bodies look like"
     )
     parser.add_argument(
         "--label-budget",

@@ -23,10 +23,10 @@ class Predictor(Protocol):
 class Evaluated:
     """One model file. Raises Failure: 66 for a missing file, 78 for one that is no model.
 
-    `mirrored_too` is as in edge.model, and doubles the MAC.
+    `mirrored_too` is as in edge.model, and doubles the MAC. Without `body` joints stay where their heat maps are.
     """
 
-    def __init__(self, path: Path, *, mirrored_too: bool = False) -> None:
+    def __init__(self, path: Path, *, mirrored_too: bool = False, body: bool = True) -> None:
         self.name = path.name
         self.arena_bytes: int | None = None
         """None for a .pt without a manifest: convert-run measures it."""
@@ -51,6 +51,8 @@ class Evaluated:
             if manifest_of:
                 self.arena_bytes = manifest_of.arena_bytes
         self.mac *= 1 + mirrored_too
+        if not body:
+            self._model.body = None
 
     def _describe(self, training: Training, joint_map: JointMap | None, posture: Posture | None) -> None:
         self.training, self.joint_map, self.posture = training, joint_map, posture

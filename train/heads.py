@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge.body import HALF_ERROR_CM
 from train.augment import distort, pillow, random_similarity
+from train.body import fit_body
 from train.checkpoint import Checkpoint
 from train.config import Augmentation
 from train.linear import features, features_of, fit_joint_map, fit_posture
-from train.maps import Examples, Maps
+from train.maps import MIRRORED_POSTURE, Examples, Maps
 from train.predict import FloatModel
 
 COPIES: Final = 8
 CONFIDENCE_MAPS: Final = 500
-HALF_ERROR_CM: Final = 5.0
-MIRRORED_POSTURE: Final = {"left": "right", "right": "left"}
 COPY_CHANGES: Final = Augmentation(mirror=0.5, rotation_deg=12, scale=0.08, shift_cm=8)
 POSTURE_CHANGES: Final = COPY_CHANGES.model_copy(update={"soft_layer": 0.7, "gamma": 0.5})
 """As on mats softer than those of the training people: a posture is the same there."""
@@ -61,7 +61,8 @@ def labelled_features(model: FloatModel, examples: Examples, output: str = "keyp
 
 
 def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Sequence[Maps] = ()) -> None:
-    """Joint map, posture head and confidence of `checkpoint`; without labels what needs them stays away."""
+    """Joint map, posture head, confidence and body of `checkpoint`; without labels what needs them stays away."""
+    checkpoint.body = None  # its heat maps alone, until it is known how wrong they are
     model = FloatModel(checkpoint)
 
     def seen(maps: Sequence[Maps]) -> list[Examples]:
@@ -70,6 +71,9 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Sequence[
     real_parts, simulated_parts = seen(real), seen(simulated)
     if checkpoint.knows_joints:
         checkpoint.joints_half_cm = _joints_half_cm(model, real_parts + simulated_parts)
+        if checkpoint.joints_half_cm and checkpoint.config.body:
+            checkpoint.body = fit_body(real_parts + simulated_parts, checkpoint.grid)
+            model = FloatModel(checkpoint)
     in_copies = [(part, POSTURE_COPIES_SIMULATED) for part in simulated_parts]
     if real_parts:
         examples = Examples.joined(real_parts)

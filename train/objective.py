@@ -112,8 +112,10 @@ class Objective:
         return term
 
     def _joint_term(self, points: Points, truth: Tensor) -> Tensor:
-        """Only joints that were seen (visibility >= 1) and lie on the map."""
-        weight = ((truth[..., 2] >= 1) & _on_map(truth)).float()
+        """Joints of annotated maps that lie on the map: those seen (visibility >= 1), and the guessed ones for less."""
+        seen = truth[..., 2] >= 1
+        annotated = seen.any(1, keepdim=True)
+        weight = torch.where(seen, 1.0, self.config.weights.guessed * annotated) * _on_map(truth)
         return losses.joint_distance(points.xy_norm, truth[..., :2], self._size_taxels, weight)
 
     def _consistency_term(self, points: Points, told: Tensor, truth: Tensor) -> Tensor:

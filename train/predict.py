@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge.body import BodyPrior
 from edge.keypoints import HeatmapDecoder, Keypoints, mixed
-from edge.manifest import Output
+from edge.manifest import Confidence, Output
 from edge.model import mapped
 from train.checkpoint import Checkpoint
 
@@ -20,6 +21,8 @@ class FloatModel:
     def __init__(self, checkpoint: Checkpoint, *, mirrored_too: bool = False) -> None:
         self.checkpoint, self.mirrored_too = checkpoint, mirrored_too
         self.encoder = checkpoint.build_encoder()
+        self.body = body_prior(checkpoint)
+        """None leaves joints where their heat maps are."""
 
     def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
         """(N, rows, cols) in 0..1 -> keypoints and joints of each map.
@@ -33,6 +36,8 @@ class FloatModel:
             size_cm = np.array([[grid.width_cm], [grid.height_cm]], np.float32)
             both = zip(found["joints"], mirrored, strict=True)
             found["joints"] = [mixed(one, other.mirrored_joints(), size_cm) for one, other in both]
+        if self.body:
+            found["joints"] = [self.body(joints) for joints in found["joints"]]
         return found
 
     def _seen(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
@@ -57,3 +62,10 @@ class FloatModel:
             {"name": name, "index": 0, "rows": rows, "cols": cols, "k": k, "scale": 1.0, "zero_point": 0}
         )
         return HeatmapDecoder(output, self.checkpoint.grid)
+
+
+def body_prior(checkpoint: Checkpoint) -> BodyPrior | None:
+    """None where the checkpoint has no body."""
+    if checkpoint.body is None or checkpoint.joints_half_cm is None:
+        return None
+    return BodyPrior(checkpoint.body, Confidence(joints_half_cm=checkpoint.joints_half_cm), checkpoint.grid)

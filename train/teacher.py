@@ -2,10 +2,12 @@
 
 import copy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge.keypoints import FEATURE_HALF_CM
+from edge.body import BodyPrior
+from edge.keypoints import FEATURE_HALF_CM, Keypoints
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import MIRRORED
 from train.average import follow
@@ -14,11 +16,11 @@ from train.encoder import soft_argmax
 
 
 class Teacher:
-    """An encoder whose weights and batch statistics follow another's slowly."""
+    """An encoder whose weights and batch statistics follow another's slowly, and who knows what a body looks like."""
 
-    def __init__(self, encoder: nn.Module, grid: Grid, compute: Compute) -> None:
+    def __init__(self, encoder: nn.Module, grid: Grid, compute: Compute, body: BodyPrior | None = None) -> None:
         self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
-        self.grid, self.compute = grid, compute
+        self.grid, self.compute, self.body = grid, compute, body
 
     def follow(self, encoder: nn.Module, decay: float) -> None:
         """See train.average."""
@@ -43,4 +45,13 @@ class Teacher:
         apart_cm2 = ((xy - mirrored_xy) * size_cm).square().sum(-1)
         variance_cm2 = (variance + mirrored_variance[:, list(MIRRORED)]) / 2 * cell_cm**2 + apart_cm2 / 4
         confidence = 1 / (1 + variance_cm2 / FEATURE_HALF_CM**2)
-        return torch.cat([(xy + mirrored_xy) / 2, confidence[..., None]], -1)
+        return torch.cat([self._as_bodies((xy + mirrored_xy) / 2, variance_cm2.sqrt()), confidence[..., None]], -1)
+
+    def _as_bodies(self, xy_norm: Tensor, spread_cm: Tensor) -> Tensor:
+        """Each map's joints (B, 14, 2) where a body has them."""
+        if self.body is None:
+            return xy_norm
+        values = np.zeros(xy_norm.shape[1], np.float32)
+        seen = zip(xy_norm.cpu().numpy(), spread_cm.cpu().numpy(), strict=True)
+        bodies = [self.body(Keypoints(xy, values, spread)).xy_norm for xy, spread in seen]
+        return torch.from_numpy(np.stack(bodies)).to(xy_norm)
