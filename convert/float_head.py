@@ -9,6 +9,8 @@ none of our code but the preprocessing (edge.preprocess); edge-run does not take
 | output `keypoints` | (1, K, 4) | x_norm, y_norm, value, confidence of each label-free point, as in edge.keypoints |
 | output `joints` | (1, 14, 4) | the same of each joint in SLP's order; by the joint map where the net has no joints |
 
+Joints are where their heat maps are: what bodies look like (edge.body) takes an equation that TFLite cannot solve.
+
     runner = Interpreter("default.float-head.tflite").get_signature_runner()
     joints = runner(pressure=model_input[None, :, :, None])["joints"][0]
 """

@@ -68,7 +68,7 @@ class TrainConfig(Strict):
     learning_rate: float = Field(3e-3, gt=0, description="highest of each stage")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
     average_span: float = Field(
-        0.0, ge=0, le=1, description="share of stage 2's steps whose mean its weights end as; 0: the last step's"
+        0.5, ge=0, le=1, description="share of stage 2's steps whose mean its weights end as; 0: the last step's"
     )
     teacher_decay: float = Field(
         0.999, ge=0, lt=1, description="share of its own weights that the teacher keeps a step"

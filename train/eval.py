@@ -66,6 +66,8 @@ def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[
         list(zip(paths, tests, strict=True)), "label budget", console=Console(stderr=True), transient=True
     ):
         checkpoint = load_checkpoint(path)
+        if args.without_body:
+            checkpoint.body = None
         people = [int(p.removeprefix("pmd:")) for p in checkpoint.training.people]
         training = read_pmd(args.data, people, joints=args.joints)
         folds.append(list(label_budget(checkpoint, training, test.medians().labelled(), args.label_budget)))
