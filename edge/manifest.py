@@ -116,6 +116,12 @@ class Body(Strict):
             raise ValueError(f"shapes, shares, mean_cm and covariance_cm2 have {sorted(lengths)} entries, not as many")
         return self
 
+    @model_validator(mode="after")
+    def _covariances_are_some(self) -> Self:
+        if np.linalg.eigvalsh(self.matrices()).min() <= 0:
+            raise ValueError("covariance_cm2 has a matrix that is not positive definite")
+        return self
+
     def matrices(self) -> NDArray[np.float64]:
         """(shapes, 28, 28) covariances in square cm."""
         whole = np.zeros((len(self.shapes), COORDINATES, COORDINATES))

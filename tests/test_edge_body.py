@@ -122,6 +122,7 @@ def test_triangles_are_symmetric_matrices() -> None:
         {"shares": [1.0]},
         {"mean_cm": [[0.0] * 27] * 3},
         {"covariance_cm2": [[1.0] * 405] * 3},
+        {"covariance_cm2": [[1.0] * 406] * 3},
         {"shares": [0.5, 0, 0.5]},
     ],
 )

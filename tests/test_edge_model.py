@@ -156,7 +156,7 @@ def test_a_posture_head_may_read_the_joints_after_the_keypoints(
     head = {"classes": ["low", "high"], "weights": weights.tolist(), "reads": ["keypoints", "joints"]}
     y_norm = float(KeypointModel.from_files(path).predict(model_input)["joints"].xy_norm[0, 1])
     for limit, expected in ((y_norm - 0.01, "low"), (y_norm + 0.01, "high")):
-        model = KeypointModel.from_files(package(tmp_path, posture=head | {"bias": [0.0, limit]}))
+        model = KeypointModel.from_files(package(tmp_path, body=None, posture=head | {"bias": [0.0, limit]}))
         assert model.posture(model.points(model.logits(model_input), model_input)) == expected
 
 

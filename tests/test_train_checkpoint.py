@@ -18,7 +18,7 @@ BODY = Body(
     shapes=["left", "other"],
     shares=[0.25, 0.75],
     mean_cm=[[1.5] * COORDINATES] * 2,
-    covariance_cm2=[[0.25] * (COORDINATES * (COORDINATES + 1) // 2)] * 2,
+    covariance_cm2=[[float(i == j) / 4 for i in range(COORDINATES) for j in range(i + 1)]] * 2,
     people=["pmd:1"],
 )
 

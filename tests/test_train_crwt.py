@@ -1,15 +1,18 @@
 """The two stages of CRWT, and runs that go on as if they had never stopped."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_edge_body import random_body
 
 from edge.manifest import Training
 from firmware_bridge.errors import Failure
 from firmware_bridge.geometry import Grid
+from firmware_bridge.skeleton import JOINTS
 from train.checkpoint import load_checkpoint
 from train.config import LossWeights, TrainConfig
 from train.crwt import Crwt
@@ -126,6 +129,14 @@ def test_a_whole_model_goes_on_and_an_encoder_alone_gets_a_new_decoder_first(who
     assert not torch.equal(alone.net.map_head.weight, run.net.map_head.weight)
     assert alone.encoder_rests
     assert begun(whole_model, rebuild=RebuildConfig(widths=(4, 8, 4))).encoder_rests
+
+
+def test_the_teacher_knows_the_bodies_of_the_model_that_a_run_begins_from(whole_model: Path) -> None:
+    assert (teacher := begun(whole_model, weights=LossWeights(consistency=1.0)).teacher)
+    assert teacher.body is None
+    replace(load_checkpoint(whole_model), body=random_body(), joints_half_cm=[8.0] * len(JOINTS)).save(whole_model)
+    assert (teacher := begun(whole_model, weights=LossWeights(consistency=1.0)).teacher)
+    assert teacher.body is not None
 
 
 def test_without_labels_the_joint_output_learns_to_agree_with_its_teacher(whole_model: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.body import BodyPrior
+from edge.manifest import read_manifest
 from edge.model import DEFAULT_MODEL
 from firmware_bridge.geometry import Grid
 from firmware_bridge.person import still
@@ -42,3 +44,17 @@ def test_float_and_int8_read_mirrored_frames_alike(inputs: np.ndarray) -> None:
 @pytest.mark.parametrize("path", [ENCODER, DEFAULT_MODEL], ids=["float", "int8"])
 def test_two_inferences_cost_twice_the_mac(path: Path) -> None:
     assert Evaluated(path, mirrored_too=True).mac == 2 * Evaluated(path).mac
+
+
+@pytest.mark.parametrize("path", [ENCODER, DEFAULT_MODEL], ids=["float", "int8"])
+@pytest.mark.parametrize("mirrored_too", [False, True])
+def test_without_its_body_a_model_leaves_joints_where_heat_maps_are(
+    path: Path, mirrored_too: bool, inputs: np.ndarray
+) -> None:
+    manifest = read_manifest(DEFAULT_MODEL.with_suffix(".json"))
+    assert manifest.body is not None
+    prior = BodyPrior(manifest.body, manifest.confidence, manifest.grid)
+    seen = Evaluated(path, mirrored_too=mirrored_too, body=False).predict(inputs)["joints"]
+    expected = np.stack([prior(points).xy_norm for points in seen])
+    np.testing.assert_allclose(joints(path, inputs, mirrored_too), expected, atol=1e-6)
+    assert np.abs(expected - joints(path, inputs, mirrored_too, body=False)).max() > 1e-3
