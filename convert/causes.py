@@ -81,11 +81,13 @@ def _differences(manifest: Manifest, checkpoint: Checkpoint) -> Iterator[Cause]:
         yield Cause(
             f"the manifest's grid is {manifest.grid}, the checkpoint was trained on {checkpoint.grid}", certain=True
         )
-    for name in ("joint_map", "posture"):
-        ours, theirs = (
-            {} if head is None else head.model_dump() for head in (getattr(manifest, name), getattr(checkpoint, name))
-        )
-        if ours != theirs:
+    heads = {
+        "joint_map": (manifest.joint_map, checkpoint.joint_map),
+        "posture": (manifest.posture, checkpoint.posture),
+        "body": (manifest.body, checkpoint.readable_body),
+    }
+    for name, (ours, theirs) in heads.items():
+        if (ours and ours.model_dump()) != (theirs and theirs.model_dump()):
             yield Cause(f"the manifest's {name} is not the checkpoint's", certain=True)
 
 

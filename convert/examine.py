@@ -111,6 +111,11 @@ def examine(
         our_frames, real_frames = float_model.benches(maps, every_frame=True, advance=advance)
         frame_stages = float_model.stages(real_frames)
         frame_stages["int8"] = our_frames.int8_stage(model, manifest.joint_map)
+    plain = manifest.model_copy(update={"body": None})  # a body puts back joints that have changed places
+    at_heat_maps = (
+        Bench(maps, ours.preprocessor).int8_stage(KeypointModel(ReferenceKernels(content), plain), manifest.joint_map),
+        next(iter(_FloatModel(side, plain).stages(real).values())),
+    )
     tensors = _tensors(content, side, ours.inputs, real.inputs)
     return Examined(
         file=path.name,
@@ -124,7 +129,7 @@ def examine(
         seen=seen,
         outputs=output_reports(float_model.graph, manifest, real.inputs),
         tensors=tensors,
-        causes=list(_causes(content, side, manifest, maps, ours.inputs, stages, tensors, seen)),
+        causes=list(_causes(content, side, manifest, maps, ours.inputs, stages, at_heat_maps, tensors, seen)),
         maps=ours.maps,
         stages=stages,
         frame_maps=maps if every_frame else None,
@@ -155,7 +160,10 @@ class _FloatModel:
         found = {}
         if self._checkpoint is not None:
             has_joints = self._manifest.output("joints") is not None
-            found["float"] = bench.float_stage(FloatModel(self._checkpoint), self._joint_map, has_joints=has_joints)
+            pytorch = FloatModel(self._checkpoint)
+            if self._manifest.body is None:
+                pytorch.body = None
+            found["float"] = bench.float_stage(pytorch, self._joint_map, has_joints=has_joints)
         found["float_tflite"] = bench.graph_stage(self.graph, self._joint_map)
         return found
 
@@ -167,11 +175,13 @@ def _causes(
     maps: Maps,
     medians: NDArray[np.float32],
     stages: dict[str, Stage],
+    at_heat_maps: tuple[Stage, Stage],
     tensors: list[TensorReport],
     seen: list[str],
 ) -> Iterator[Cause]:
+    """`at_heat_maps`: int8 and float, without bodies."""
     yield from causes_in_files(content, manifest, side.checkpoint)
-    yield from causes_in_points(stages["reference"], next(iter(stages.values())), manifest)
+    yield from causes_in_points(*at_heat_maps, manifest)
     yield from causes_in_tensors(tensors)
     if side.checkpoint is not None:
         yield from causes_in_conversion(stages["float"], stages["float_tflite"])

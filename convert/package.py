@@ -108,7 +108,7 @@ def convert(
         joint_map=checkpoint.joint_map,
         posture=checkpoint.posture,
         confidence=_confidence(checkpoint),
-        body=checkpoint.body,
+        body=checkpoint.readable_body,
         training=checkpoint.training,
         calibration=Calibration(
             people=list(people),

@@ -26,8 +26,8 @@ _OWN: Final = np.arange(len(JOINTS))
 class Smoothing(Strict):
     """How calm and how late joints are.
 
-    With the defaults a motionless sleeper's joints tremble half as much, and follow a turn 0.1 s later (simulated
-    nights at 1 to 40 frames/s and a person of pmd Experiment I at 1, through the default model).
+    With the defaults a motionless sleeper's joints tremble half as much as their heat maps, and follow a turn 0.1 s
+    later (simulated nights at 1 to 40 frames/s and a person of pmd Experiment I at 1, through the default model).
     """
 
     min_cutoff_hz: PositiveFloat = Field(0.1, description="cutoff of a joint at rest; lower is calmer and later")

@@ -26,6 +26,7 @@ def test_the_default_model_has_nothing_wrong_in_its_files() -> None:
         ({"pitch_x_cm": 3.0}, "the manifest's grid is"),
         ({"joint_map": None}, "the manifest's joint_map is not the checkpoint's"),
         ({"posture": None}, "the manifest's posture is not the checkpoint's"),
+        ({"body": None}, "the manifest's body is not the checkpoint's"),
     ],
 )
 def test_a_manifest_that_is_not_the_checkpoints(change: dict[str, object], text: str) -> None:

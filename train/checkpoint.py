@@ -54,6 +54,11 @@ class Checkpoint:
         """Whether the encoder's joint output was trained; otherwise only a joint map can tell joints."""
         return self.config.weights.joints > 0
 
+    @property
+    def readable_body(self) -> Body | None:
+        """`body` where there is a trained joint output that it can be read with."""
+        return self.body if self.knows_joints else None
+
     def build_encoder(self) -> AnyEncoder:
         """The float encoder, ready to infer."""
         encoder = self.config.encoder.build()

@@ -65,7 +65,6 @@ class FloatModel:
 
 
 def body_prior(checkpoint: Checkpoint) -> BodyPrior | None:
-    """None where the checkpoint has no body."""
-    if checkpoint.body is None or checkpoint.joints_half_cm is None:
-        return None
-    return BodyPrior(checkpoint.body, Confidence(joints_half_cm=checkpoint.joints_half_cm), checkpoint.grid)
+    """None where the checkpoint has no body that it could read."""
+    body, half_cm = checkpoint.readable_body, checkpoint.joints_half_cm
+    return BodyPrior(body, Confidence(joints_half_cm=half_cm), checkpoint.grid) if body and half_cm else None
