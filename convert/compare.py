@@ -35,7 +35,7 @@ class Stage:
     def postures(self, head: Posture) -> list[str]:
         """The class of each map."""
         features = np.concatenate([self.features[name] for name in head.reads], 1)
-        return [head.classes[vote] for vote in head(features).argmax(1)]
+        return head.votes(features)
 
 
 def _nothing() -> None:

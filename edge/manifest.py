@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
-from firmware_bridge.skeleton import JOINTS
+from firmware_bridge.skeleton import JOINTS, MIRRORED_POSTURE
 
 COORDINATES: Final = 2 * len(JOINTS)
 """x and y of each joint, one after the other."""
@@ -84,6 +84,19 @@ class Posture(LinearHead):
     reads: list[Literal["keypoints", "joints"]] = Field(
         ["keypoints"], min_length=1, description="outputs whose points' features it takes, one after the other"
     )
+
+    @cached_property
+    def _images(self) -> list[int]:
+        """Which class the mirror image of each class is of."""
+        images = [MIRRORED_POSTURE.get(name, name) for name in self.classes]
+        return [self.classes.index(image) if image in self.classes else own for own, image in enumerate(images)]
+
+    def votes(self, features: NDArray[np.floating], of_images: NDArray[np.floating] | None = None) -> list[str]:
+        """Classes of N maps from what was read of them (N, features) and perhaps of their mirror images."""
+        scores = self(features)
+        if of_images is not None:
+            scores += self(of_images)[:, self._images]
+        return [self.classes[vote] for vote in scores.argmax(1).tolist()]
 
 
 class Confidence(Strict):

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,20 @@ RELATIVE_TOLERANCE = 1e-5
 """Of a quantisation scale: the graph holds float32, the manifest its decimal digits."""
 
 
+class Reading(NamedTuple):
+    """What a model says of one frame."""
+
+    points: Keypoints
+    """K keypoints, and after them the 14 joints."""
+    posture: str | None
+    """None where the manifest has no posture head."""
+
+
 class KeypointModel:
     """Runs one model; everything that could disagree has been checked when it exists.
 
-    `mirrored_too`: each frame is also read mirrored, and joints are the mean of both answers. The second inference
-    takes as long as the first and pays on mats that the model was not trained on.
+    `mirrored_too`: each frame is also read mirrored; joints are the mean of both answers, and both vote on the
+    posture. The second inference takes as long as the first and pays on mats that the model was not trained on.
     """
 
     def __init__(self, interpreter: Interpreter, manifest: Manifest, *, mirrored_too: bool = False) -> None:
@@ -83,7 +93,7 @@ class KeypointModel:
 
     def predict(self, model_input: NDArray[np.float32]) -> dict[str, Keypoints]:
         """model_input (rows, cols) in 0..1 -> `keypoints` (K of them, perhaps none) and `joints` (14)."""
-        return named(self.points(self.logits(model_input), model_input))
+        return named(self.read(self.logits(model_input), model_input).points)
 
     def logits(self, model_input: NDArray[np.float32]) -> list[NDArray[np.int8]]:
         """model_input (rows, cols) in 0..1 -> each output of the graph (1, rows, cols, K).
@@ -99,17 +109,21 @@ class KeypointModel:
         logits = self._interpreter.invoke(quantised)
         return logits + self._interpreter.invoke(quantised[:, :, ::-1]) if self.mirrored_too else logits
 
-    def points(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
-        """What `logits` say of the `model_input` that they come from: K keypoints, and after them the 14 joints."""
+    def read(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Reading:
+        """What `logits` say of the `model_input` that they come from."""
         count = len(self.manifest.outputs)
-        points = self._seen(logits[:count], model_input)
-        if not (self.mirrored_too or self.body):
-            return points
-        keypoints, joints = points[: -len(JOINTS)], points[-len(JOINTS) :]
-        if self.mirrored_too:
-            mirrored = self._seen(logits[count:], model_input[:, ::-1])[-len(JOINTS) :].mirrored_joints()
-            joints = mixed(joints, mirrored, self._size_cm)
-        return keypoints + (self.body(joints) if self.body else joints)
+        seen = self._seen(logits[:count], model_input)
+        points = self._of_body(seen)
+        if not self.mirrored_too:
+            return Reading(points, self._posture(points))
+        image = self._seen(logits[count:], model_input[:, ::-1])
+        joints = mixed(seen[-len(JOINTS) :], image[-len(JOINTS) :].mirrored_joints(), self._size_cm)
+        posture = self._posture(points, self._of_body(image))
+        return Reading(self._of_body(seen[: -len(JOINTS)] + joints), posture)
+
+    def _of_body(self, seen: Keypoints) -> Keypoints:
+        """The same, joints where a body has them."""
+        return seen[: -len(JOINTS)] + self.body(seen[-len(JOINTS) :]) if self.body else seen
 
     def _seen(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
         """The same of one inference."""
@@ -119,7 +133,7 @@ class KeypointModel:
         return points + mapped(points, self._joint_map) if self._joint_map else points
 
     def confidence(self, points: Keypoints) -> NDArray[np.float32]:
-        """Confidence 0..1 of what `points` found, (K + 14,)."""
+        """Confidence 0..1 of what was read, (K + 14,)."""
         return confidence(points.spread_cm, self._half_cm)
 
     def confidences(self, found: dict[str, Keypoints]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -130,20 +144,20 @@ class KeypointModel:
             confidence(found["joints"].spread_cm, self._half_cm[k:]),
         )
 
-    def posture(self, points: Keypoints) -> str | None:
-        """The most likely class for what `points` found by the manifest's posture head, None where it has none."""
-        head = self.manifest.posture
-        if head is None:
+    def _posture(self, *views: Keypoints) -> str | None:
+        """The most likely class by the manifest's head, of a frame and perhaps its mirror image."""
+        if self.manifest.posture is None:
             return None
-        features = points.features
-        return head.classes[int(head(np.concatenate([features[read] for read in self._posture_reads])).argmax())]
+        features = (view.features[None] for view in views)
+        read = [np.concatenate([each[:, part] for part in self._posture_reads], 1) for each in features]
+        return self.manifest.posture.votes(*read)[0]
 
 
 NO_KEYPOINTS = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
 def named(points: Keypoints) -> dict[str, Keypoints]:
-    """What `KeypointModel.points` found, by name."""
+    """What `KeypointModel.read` found, by name."""
     return {"keypoints": points[: -len(JOINTS)], "joints": points[-len(JOINTS) :]}
 
 

@@ -115,10 +115,10 @@ class Pipeline:
         lap("prepare")
         logits = model.logits(model_input)
         lap("inference")
-        points = model.points(logits, model_input)
+        points, posture = model.read(logits, model_input)
         found = np.empty((len(points.value), 3))
         found[:, :2] = self._preprocess.mat_cm(points.xy_norm)
         found[:, 2] = model.confidence(points)
         keypoints, joints = found[: -len(JOINTS)], found[-len(JOINTS) :]
         keypoints[:, :2] /= self._size_cm
-        return joints, keypoints, model.posture(points)
+        return joints, keypoints, posture

@@ -13,6 +13,9 @@ MIRRORED: Final = tuple(
 )
 """MIRRORED[i] is the joint that joint i becomes when the body is mirrored left to right."""
 
+MIRRORED_POSTURE: Final = {"left": "right", "right": "left"}
+"""Every other way of lying stays what it is in a mirror."""
+
 BONES: Final = (
     ("r_ankle", "r_knee"), ("r_knee", "r_hip"), ("r_hip", "l_hip"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"),
     ("r_wrist", "r_elbow"), ("r_elbow", "r_shoulder"), ("l_shoulder", "l_elbow"), ("l_elbow", "l_wrist"),

@@ -89,7 +89,7 @@ def test_a_stage_votes_on_the_posture_of_each_map(converted: Converted, pmd: Pat
     head = model.manifest.posture
     assert head is not None
     votes = bench.int8_stage(model, None).postures(head)
-    assert votes == [model.posture(model.points(model.logits(x), x)) for x in bench.inputs]
+    assert votes == [model.read(model.logits(x), x).posture for x in bench.inputs]
     assert len(set(votes)) == 3
 
 

@@ -76,7 +76,7 @@ def test_confidences_are_shares_for_every_point(path: Path, model_input: np.ndar
 
 def test_keypoints_come_before_the_joints(path: Path, model_input: np.ndarray) -> None:
     model = KeypointModel.from_files(path)
-    points = model.points(model.logits(model_input), model_input)
+    points = model.read(model.logits(model_input), model_input).points
     found = model.predict(model_input)
     np.testing.assert_array_equal(points.xy_norm, np.concatenate([found["keypoints"].xy_norm, found["joints"].xy_norm]))
     np.testing.assert_array_equal(model.confidence(points), np.concatenate(model.confidences(found)))
@@ -142,9 +142,9 @@ def test_posture_is_the_largest_score_of_the_manifests_head(
     for bias, expected in (([0.0, 0.0, 0.0], "a"), ([0.0, 2.0, 0.0], "b"), ([0.0, 0.0, 9.0], "c")):
         head = {"classes": ["a", "b", "c"], "weights": weights.tolist(), "bias": bias}
         model = KeypointModel.from_files(package(tmp_path, posture=head))
-        assert model.posture(model.points(model.logits(model_input), model_input)) == expected
+        assert model.read(model.logits(model_input), model_input).posture == expected
     model = KeypointModel.from_files(package(tmp_path, posture=None))
-    assert model.posture(model.points(model.logits(model_input), model_input)) is None
+    assert model.read(model.logits(model_input), model_input).posture is None
 
 
 def test_a_posture_head_may_read_the_joints_after_the_keypoints(
@@ -157,7 +157,26 @@ def test_a_posture_head_may_read_the_joints_after_the_keypoints(
     y_norm = float(KeypointModel.from_files(path).predict(model_input)["joints"].xy_norm[0, 1])
     for limit, expected in ((y_norm - 0.01, "low"), (y_norm + 0.01, "high")):
         model = KeypointModel.from_files(package(tmp_path, body=None, posture=head | {"bias": [0.0, limit]}))
-        assert model.posture(model.points(model.logits(model_input), model_input)) == expected
+        assert model.read(model.logits(model_input), model_input).posture == expected
+
+
+def test_read_mirrored_too_both_views_vote_on_the_posture(path: Path, tmp_path: Path, model_input: np.ndarray) -> None:
+    """A score for `left` from the mirror image is one for `right`."""
+    seen = KeypointModel.from_files(path).predict(model_input)["keypoints"]
+    image = KeypointModel.from_files(path).predict(np.ascontiguousarray(model_input[:, ::-1]))["keypoints"]
+    k = len(seen.value)
+    weights = np.zeros((4 * k, 3))
+    more = seen.xy_norm[:, 0] - image.xy_norm[:, 0]
+    point = int(np.abs(more).argmax())
+    weights[4 * point] = [1, -1, 0]  # its x
+    side = "left" if more[point] > 0 else "right"
+    limit = float(abs(more[point]))
+    assert limit > 1e-3
+    for share, expected in ((0.9, side), (1.1, "supine")):
+        bias = [0.0, 0.0, share * limit / 2]
+        head = {"classes": ["left", "right", "supine"], "weights": weights.tolist(), "bias": bias}
+        model = KeypointModel.from_files(package(tmp_path, posture=head), mirrored_too=True)
+        assert model.read(model.logits(model_input), model_input).posture == expected
 
 
 def test_a_missing_model_is_missing_input(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from edge.manifest import COORDINATES, Body
 from firmware_bridge.geometry import Grid
-from firmware_bridge.skeleton import JOINTS, MIRRORED
-from train.maps import MIRRORED_POSTURE, Examples
+from firmware_bridge.skeleton import JOINTS, MIRRORED, MIRRORED_POSTURE
+from train.maps import Examples
 
 FEWEST: Final = 2 * COORDINATES
 """Poses, mirrored ones included, that make a shape of their own."""

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.keypoints import Keypoints
-from edge.manifest import Confidence, JointMap, Manifest, Posture, Preprocessing, Training, read_manifest
-from edge.model import KeypointModel
+from edge.manifest import Confidence, JointMap, Manifest, Preprocessing, Training, read_manifest
+from edge.model import KeypointModel, named
 from train.checkpoint import load_checkpoint, sha256_of
 from train.cost import multiply_accumulates, parameters
-from train.predict import FloatModel
+from train.predict import FloatModel, Found
 
 
 class Predictor(Protocol):
@@ -31,13 +31,15 @@ class Evaluated:
         self.arena_bytes: int | None = None
         """None for a .pt without a manifest: convert-run measures it."""
         self.preprocessing: Preprocessing
+        self.training: Training
+        self.joint_map: JointMap | None
         self._model: FloatModel | KeypointModel
         if path.suffix == ".tflite":
             model = KeypointModel.from_files(path, mirrored_too=mirrored_too)
             manifest = model.manifest
             self._model, self.grid, self.preprocessing = model, manifest.grid, manifest.preprocessing
             self.parameters, self.mac, self.arena_bytes = manifest.parameters, manifest.mac, manifest.arena_bytes
-            self._describe(manifest.training, manifest.joint_map, manifest.posture)
+            self.training, self.joint_map = manifest.training, manifest.joint_map
             self.joints_half_cm = manifest.confidence.joints_half_cm
         else:
             checkpoint = load_checkpoint(path)
@@ -45,7 +47,7 @@ class Evaluated:
             self.preprocessing = checkpoint.config.preprocessing
             self.parameters = parameters(self._model.encoder)
             self.mac = multiply_accumulates(self._model.encoder, self.grid.rows, self.grid.cols)
-            self._describe(checkpoint.training, checkpoint.joint_map, checkpoint.posture)
+            self.training, self.joint_map = checkpoint.training, checkpoint.joint_map
             self.joints_half_cm = checkpoint.joints_half_cm or Confidence().joints_half_cm
             manifest_of = _manifest_of_encoder(path)
             if manifest_of:
@@ -54,15 +56,18 @@ class Evaluated:
         if not body:
             self._model.body = None
 
-    def _describe(self, training: Training, joint_map: JointMap | None, posture: Posture | None) -> None:
-        self.training, self.joint_map, self.posture = training, joint_map, posture
-
-    def predict(self, inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
+    def predict(self, inputs: NDArray[np.float32]) -> Found:
         """(N, rows, cols) in 0..1 -> lists of N."""
+        return self.read(inputs)[0]
+
+    def read(self, inputs: NDArray[np.float32]) -> tuple[Found, list[str] | None]:
+        """The same, and each map's posture; None without a posture head."""
         if isinstance(self._model, FloatModel):
-            return self._model.predict(inputs)
-        found = [self._model.predict(x) for x in inputs]
-        return {name: [f[name] for f in found] for name in found[0]}
+            return self._model.read(inputs)
+        readings = [self._model.read(self._model.logits(x), x) for x in inputs]
+        found = [named(reading.points) for reading in readings]
+        postures = [reading.posture for reading in readings if reading.posture]
+        return {name: [f[name] for f in found] for name in found[0]}, postures or None
 
 
 def _manifest_of_encoder(path: Path) -> Manifest | None:

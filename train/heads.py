@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from edge.body import HALF_ERROR_CM
+from firmware_bridge.skeleton import MIRRORED_POSTURE
 from train.augment import distort, pillow, random_similarity
 from train.body import fit_body
 from train.checkpoint import Checkpoint
 from train.config import Augmentation
 from train.linear import features, features_of, fit_joint_map, fit_posture
-from train.maps import MIRRORED_POSTURE, Examples, Maps
+from train.maps import Examples, Maps
 from train.predict import FloatModel
 
 COPIES: Final = 8

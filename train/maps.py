@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from edge.manifest import Preprocessing
 from edge.preprocess import Preprocessor
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
-
-MIRRORED_POSTURE: Final = {"left": "right", "right": "left"}
-"""What a mirrored body lies on; those left out stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)

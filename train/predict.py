@@ -11,8 +11,11 @@ from edge.keypoints import HeatmapDecoder, Keypoints, mixed
 from edge.manifest import Confidence, Output
 from edge.model import mapped
 from train.checkpoint import Checkpoint
+from train.linear import features_of
 
 BATCH = 64
+Found = dict[str, list[Keypoints]]
+"""`keypoints` and `joints` of N maps."""
 
 
 class FloatModel:
@@ -24,24 +27,37 @@ class FloatModel:
         self.body = body_prior(checkpoint)
         """None leaves joints where their heat maps are."""
 
-    def predict(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
+    def predict(self, model_inputs: NDArray[np.float32]) -> Found:
         """(N, rows, cols) in 0..1 -> keypoints and joints of each map.
 
         Like edge's: where no joint output was trained the joint map finds them, or, without one, nobody does.
         """
-        found = self._seen(model_inputs)
-        if self.mirrored_too:
-            mirrored = self._seen(np.ascontiguousarray(model_inputs[..., ::-1]))["joints"]
-            grid = self.checkpoint.grid
-            size_cm = np.array([[grid.width_cm], [grid.height_cm]], np.float32)
-            both = zip(found["joints"], mirrored, strict=True)
-            found["joints"] = [mixed(one, other.mirrored_joints(), size_cm) for one, other in both]
-        if self.body:
-            found["joints"] = [self.body(joints) for joints in found["joints"]]
-        return found
+        return self.read(model_inputs)[0]
 
-    def _seen(self, model_inputs: NDArray[np.float32]) -> dict[str, list[Keypoints]]:
-        found: dict[str, list[Keypoints]] = {"keypoints": [], "joints": []}
+    def read(self, model_inputs: NDArray[np.float32]) -> tuple[Found, list[str] | None]:
+        """The same, and each map's posture; None without a posture head."""
+        seen = self._seen(model_inputs)
+        found = self._of_body(seen)
+        if not self.mirrored_too:
+            return found, self._postures(found)
+        image = self._seen(np.ascontiguousarray(model_inputs[..., ::-1]))
+        grid = self.checkpoint.grid
+        size_cm = np.array([[grid.width_cm], [grid.height_cm]], np.float32)
+        both = zip(seen["joints"], image["joints"], strict=True)
+        joints = [mixed(one, other.mirrored_joints(), size_cm) for one, other in both]
+        return self._of_body(seen | {"joints": joints}), self._postures(found, self._of_body(image))
+
+    def _of_body(self, seen: Found) -> Found:
+        """The same, joints where a body has them."""
+        return seen | {"joints": [self.body(joints) for joints in seen["joints"]]} if self.body else seen
+
+    def _postures(self, *views: Found) -> list[str] | None:
+        """By the checkpoint's head, of maps and perhaps their mirror images."""
+        head = self.checkpoint.posture
+        return head.votes(*(features_of(view, head.reads) for view in views)) if head else None
+
+    def _seen(self, model_inputs: NDArray[np.float32]) -> Found:
+        found: Found = {"keypoints": [], "joints": []}
         for begin in range(0, len(model_inputs), BATCH):
             inputs = model_inputs[begin : begin + BATCH]
             with torch.inference_mode():

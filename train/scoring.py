@@ -16,7 +16,7 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.skeleton import JOINTS
 from train.equivariance import equivariance_errors_cm
 from train.evaluated import Evaluated
-from train.linear import features, features_of
+from train.linear import features
 from train.maps import Maps
 
 RESAMPLES: Final = 10_000
@@ -49,7 +49,7 @@ def score(model: Evaluated, maps: Maps) -> Scored:
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)
     inputs = preprocessor(medians.pressure)
-    everywhere = model.predict(inputs)
+    everywhere, postures = model.read(inputs)
     found = {name: [points[i] for i in labelled] for name, points in everywhere.items() if points}
     scored = Scored(medians.labelled(), sorted(set(medians.people) & set(model.training.people)))
     if "joints" in found:
@@ -62,10 +62,9 @@ def score(model: Evaluated, maps: Maps) -> Scored:
     if model.joint_map:
         x = features(found["keypoints"])
         scored.found_cm["keypoints_linear"] = preprocessor.mat_cm(model.joint_map(x).reshape(-1, len(JOINTS), 2))
-    if model.posture:
-        votes = model.posture(features_of(everywhere, model.posture.reads)).argmax(1)
-        known = [(model.posture.classes[v], g.posture) for v, g in zip(votes, medians.groups, strict=True) if g.posture]
-        scored.posture_right = [vote == truth for vote, truth in known]
+    if postures:
+        known = zip(postures, medians.groups, strict=True)
+        scored.posture_right = [posture == group.posture for posture, group in known if group.posture]
     return scored
 
 
