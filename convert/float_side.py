@@ -90,7 +90,7 @@ class FloatGraph:
                 f"{', '.join(sorted(types))}, not {list(wanted.values())} of float32",
                 Exit.BAD_CONFIG,
             )
-        self._body = BodyPrior(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
+        self._body = BodyPrior.of(manifest)
         self._decoders: dict[str, HeatmapDecoder] = {o.name: HeatmapDecoder(o, manifest.grid) for o in self._outputs}
 
     def logits(self, model_input: NDArray[np.float32]) -> dict[str, NDArray[Any]]:

@@ -6,20 +6,18 @@ a narrow heat map stays where it is, one that two places are possible for goes w
 """
 
 import math
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
 from edge.keypoints import Keypoints
-from edge.manifest import COORDINATES, Body, Confidence
+from edge.manifest import COORDINATES, Body, Confidence, Manifest
 from firmware_bridge.geometry import Grid
 
 HALF_ERROR_CM: Final = 5.0
 """Mean error of a joint whose heat map is as wide as edge.manifest.Confidence says for it."""
 MEAN_DISTANCE: Final = math.sqrt(math.pi / 2)
 """Of a point on the plane from the middle of a normal distribution, in its standard deviations."""
-
-
 _CORNER: Final = 1e12
 """Of a bordered covariance: larger than any body's squared distance, so that the whole has a Cholesky factor."""
 
@@ -35,6 +33,11 @@ class BodyPrior:
         self._bordered_cm2[:, :-1, :-1] = body.matrices()
         self._bordered_cm2[:, -1, -1] = _CORNER
         self._diagonal = np.arange(COORDINATES)
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self | None:
+        """None where the manifest has no body."""
+        return cls(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
 
     def __call__(self, seen: Keypoints) -> Keypoints:
         """The 14 joints of heat maps -> the same where a body has them, one that lies in the likeliest way."""

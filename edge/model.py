@@ -53,7 +53,7 @@ class KeypointModel:
         self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
         self._joint_map = None if joints else manifest.joint_map
         half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
-        self.body = BodyPrior(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
+        self.body = BodyPrior.of(manifest)
         """None leaves joints where their heat maps are."""
         k = keypoints.k if keypoints else 0
         self._half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)

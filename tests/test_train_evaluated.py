@@ -52,8 +52,8 @@ def test_without_its_body_a_model_leaves_joints_where_heat_maps_are(
     path: Path, mirrored_too: bool, inputs: np.ndarray
 ) -> None:
     manifest = read_manifest(DEFAULT_MODEL.with_suffix(".json"))
-    assert manifest.body is not None
-    prior = BodyPrior(manifest.body, manifest.confidence, manifest.grid)
+    prior = BodyPrior.of(manifest)
+    assert prior
     seen = Evaluated(path, mirrored_too=mirrored_too, body=False).predict(inputs)["joints"]
     expected = np.stack([prior(points).xy_norm for points in seen])
     np.testing.assert_allclose(joints(path, inputs, mirrored_too), expected, atol=1e-6)
