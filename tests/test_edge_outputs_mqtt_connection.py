@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -254,7 +254,7 @@ def test_whatever_else_answers_at_the_port_is_waited_out(answer: bytes, caplog: 
                     client, _ = server.accept()
                 except TimeoutError:
                     continue
-                with client:
+                with client, suppress(ConnectionError):  # whose end may come before the answer
                     client.sendall(answer)
                     calls.append(None)
 
@@ -279,7 +279,7 @@ def test_the_broker_is_pinged_while_the_processing_loop_is_busy(caplog: pytest.L
 
     def serve() -> None:
         client, _ = server.accept()
-        with client:
+        with client, suppress(ConnectionError):  # a client that ends with an answer unread resets
             promised_s.append(int.from_bytes(client.recv(1000)[10:12], "big"))
             client.sendall(CONNACK)
             while data := client.recv(1000):
