@@ -35,6 +35,22 @@ def test_simulated_people_take_their_share() -> None:
     assert (groups_of(data.batch(40, 0.0, np.random.default_rng(0)).inputs) >= 10).sum() == 0
 
 
+def test_rare_ways_of_lying_of_simulated_people_are_drawn_as_often_as_others() -> None:
+    def with_one_prone(first: int) -> Examples:
+        known = examples([1] * 10, first)
+        known.groups[:] = [Group(str(g), "a", "" if g == 9 else "supine") for g in range(10)]
+        return known
+
+    def share_of_the_last(first: int, *, evenly: bool) -> float:
+        data = TrainingSet(with_one_prone(0), with_one_prone(10), simulated_evenly=evenly)
+        drawn = groups_of(data.batch(4000, 0.5, np.random.default_rng(0)).inputs)
+        return float((drawn == first + 9).sum() / 2000)
+
+    assert share_of_the_last(10, evenly=True) == pytest.approx(0.5, abs=0.05)
+    assert share_of_the_last(10, evenly=False) == pytest.approx(0.1, abs=0.03)
+    assert share_of_the_last(0, evenly=True) == pytest.approx(0.1, abs=0.03)
+
+
 def test_the_other_view_is_of_the_same_group_as_often_as_asked() -> None:
     data = TrainingSet(examples([60, 60]), None)
     batch = data.batch(200, 0.0, np.random.default_rng(0), other_frame=0.5)

@@ -75,6 +75,9 @@ class TrainConfig(Strict):
     )
     simulated_people: int = Field(2000, ge=0, description="one still map of each is generated at the start; 0: none")
     simulated_share: float = Field(0.25, ge=0, le=1, description="share of simulated maps in a batch")
+    simulated_evenly: bool = Field(
+        True, description="draw every way of lying of simulated people equally often; else every person"
+    )
     other_frame: float = Field(0.0, ge=0, le=1, description="probability that a map's second view is of another frame")
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _training_set(config: TrainConfig, grid: Grid, *sources: list[Maps]) -> TrainingSet:
     shown = config.training_preprocessing
     pools = [Examples.joined([m.examples(grid, shown) for m in maps]) if maps else None for maps in sources]
-    return TrainingSet(*pools)
+    return TrainingSet(*pools, simulated_evenly=config.simulated_evenly)
 
 
 def _train(

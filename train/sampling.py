@@ -1,5 +1,6 @@
-"""Batches: real groups and simulated people in a fixed share, every group equally often."""
+"""Batches: real groups and simulated people in a fixed share."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +25,15 @@ class Batch(NamedTuple):
 
 
 class TrainingSet:
-    """All training maps; every group is drawn equally often, whatever its number of frames."""
+    """All training maps; every group is drawn equally often, whatever its number of frames.
 
-    def __init__(self, real: Examples | None, simulated: Examples | None) -> None:
-        self._pools = [_Pool(examples) for examples in (real, simulated) if examples is not None]
+    `simulated_evenly`: of simulated people every way of lying, be it as rare as prone is. Real people are drawn without
+    a look at how they lie, which nobody needs to know of them.
+    """
+
+    def __init__(self, real: Examples | None, simulated: Examples | None, *, simulated_evenly: bool = False) -> None:
+        pools = ((real, False), (simulated, simulated_evenly))
+        self._pools = [_Pool(examples, evenly) for examples, evenly in pools if examples is not None]
         self._has_both = len(self._pools) == 2
 
     def batch(self, size: int, simulated_share: float, random: np.random.Generator, other_frame: float = 0.0) -> Batch:
@@ -44,15 +50,18 @@ class TrainingSet:
 
 
 class _Pool:
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, evenly: bool) -> None:
         self._inputs, self._joints = examples.inputs, examples.joints_norm
         self._frames = [np.flatnonzero(examples.group_index == g) for g in range(len(examples.groups))]
+        people = Counter(group.posture for group in examples.groups)
+        of_group = [1 / (len(people) * people[group.posture]) for group in examples.groups]
+        self._chances = of_group if evenly else None
 
     def draw(
         self, count: int, random: np.random.Generator, other_frame: float
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Inputs, joints and inputs of other frames."""
-        groups = random.integers(len(self._frames), size=count)
+        groups = random.choice(len(self._frames), size=count, p=self._chances)
         frames = np.array([int(random.choice(self._frames[g])) for g in groups], np.int64)
         others = frames
         if other_frame:
