@@ -24,7 +24,7 @@ COPY_CHANGES: Final = Augmentation(mirror=0.5, rotation_deg=12, scale=0.08, shif
 POSTURE_CHANGES: Final = COPY_CHANGES.model_copy(update={"soft_layer": 0.7, "gamma": 0.5})
 """As on mats softer than those of the training people: a posture is the same there."""
 POSTURE_COPIES_REAL: Final = 16
-POSTURE_COPIES_SIMULATED: Final = 4
+POSTURE_COPIES_SIMULATED: Final = 8
 
 
 @dataclass(frozen=True)
