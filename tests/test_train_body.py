@@ -1,5 +1,6 @@
 """What bodies look like, from poses: what is learnt, from whom, and how well it tells of joints that nobody sees."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +102,17 @@ def test_simulated_people_are_not_named() -> None:
     assert fitted(simulated.examples(GRID_I, CONSTANTS)).people == []
 
 
-@pytest.mark.parametrize("joint", ["l_wrist", "r_elbow", "l_knee", "head"])
-def test_other_peoples_poses_tell_of_a_joint_that_nobody_sees(joint: str, pmd: Path, joints_i: Path) -> None:
-    """People 1-4 and simulated ones teach, 13 is asked: nearer than the joint's mean place in the same posture."""
+@functools.cache
+def body_of_people_1_to_4_and_simulated_ones(pmd: Path, joints_i: Path) -> Body:
     known = read_pmd(pmd, range(1, 5), joints=joints_i).medians().examples(GRID_I, CONSTANTS)
     simulated = read_simulated(range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 300), GRID_I)
-    body = fitted(known, simulated.examples(GRID_I, CONSTANTS))
+    return fitted(known, simulated.examples(GRID_I, CONSTANTS))
+
+
+@pytest.mark.parametrize("joint", ["l_wrist", "r_elbow", "l_knee", "head"])
+def test_other_peoples_poses_tell_of_a_joint_that_nobody_sees(joint: str, pmd: Path, joints_i: Path) -> None:
+    """13 is asked: nearer than the joint's mean place in the same posture."""
+    body = body_of_people_1_to_4_and_simulated_ones(pmd, joints_i)
     prior = BodyPrior(body, Confidence(), GRID_I)
     test = read_pmd(pmd, [13], joints=joints_i).medians()
     truth = Preprocessor(test.grid, GRID_I, CONSTANTS).model_norm(test.joints[..., :2]) * SIZE_CM
