@@ -1,6 +1,7 @@
 """Batches: real groups and simulated people in a fixed share."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +54,7 @@ class _Pool:
     def __init__(self, examples: Examples, evenly: bool) -> None:
         self._inputs, self._joints = examples.inputs, examples.joints_norm
         self._frames = [np.flatnonzero(examples.group_index == g) for g in range(len(examples.groups))]
-        people = Counter(group.posture for group in examples.groups)
-        of_group = [1 / (len(people) * people[group.posture]) for group in examples.groups]
-        self._chances = of_group if evenly else None
+        self._chances = _even_chances([group.posture for group in examples.groups]) if evenly else None
 
     def draw(
         self, count: int, random: np.random.Generator, other_frame: float
@@ -68,3 +67,9 @@ class _Pool:
             drawn = np.array([int(random.choice(self._frames[g])) for g in groups], np.int64)
             others = np.where(random.random(count) < other_frame, drawn, frames)
         return self._inputs[frames], self._joints[groups], self._inputs[others]
+
+
+def _even_chances(postures: Sequence[str]) -> list[float]:
+    """Of each group, so that every posture has the same chance."""
+    groups = Counter(postures)
+    return [1 / (len(groups) * groups[posture]) for posture in postures]
