@@ -80,6 +80,10 @@ class LiveMat:
         ended the reader."""
         notices, info, arrival = self.reader.mailbox.take()
         self.session.dropped = self.reader.mailbox.dropped
+        links = [notice for notice in notices if isinstance(notice, LinkDown | LinkUp)]
+        if arrival and links and isinstance(links[-1], LinkDown):  # which it came before
+            yield from self._frame(arrival)
+            arrival = None
         for notice in notices:
             if isinstance(notice, LinkDown | LinkUp):
                 fatal = quit_on_loss and isinstance(notice, LinkDown) and notice.code != Exit.PERMISSION

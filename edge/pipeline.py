@@ -84,6 +84,10 @@ class Pipeline:
         """The calibration with the zero where it has drifted to."""
         return self._calibrate.followed()
 
+    def goes_on_from(self, before: "Pipeline") -> bool:
+        """Whether places and pressures are what they were there, so that what was added up still holds."""
+        return (self.grid, self.orientation, self.unit) == (before.grid, before.orientation, before.unit)
+
     def step(self, frame: Frame, boot_id: int = 0, t_s: float = 0.0, lap: Lap = no_lap) -> Result:
         """`boot_id` tells of reboots, `t_s` is any clock that does not go back: what lasts is judged by it.
 

@@ -225,7 +225,7 @@ class Recorder:
         done, self._writer = self._writer, None
         if done is None:
             return
-        if self._is_folder and done.size_bytes == 0:
+        if done.size_bytes == 0:
             with suppress(OSError):
                 done.path.unlink()
         self._later(partial(_sync_and_close, done), partial(_close, done))

@@ -69,8 +69,8 @@ def _live(config: DaemonConfig, model: KeypointModel, stopping: Stopping) -> Non
 
     control = Control([mat.name for mat in config.mat], wake)
     notifier = Notifier()
-    mats = [_live_mat(config, settings, model, changed) for settings in config.mat]
     with _outputs(config, model, control, stopping) as outputs:
+        mats = [_live_mat(config, settings, model, changed) for settings in config.mat]
         notifier.ready()
         run_live(
             mats,
@@ -90,12 +90,12 @@ def _live_mat(
 ) -> LiveMat:
     mailbox = Mailbox(changed)
     recorder = Recorder(settings.name, config.recording, mailbox.put)
-    target = config.recording.path
-    if target:
-        recorder.start(target)
     link = ReopeningLink(partial(open_port, settings.port, settings.baud, settings.dtr))
     reader = PortReader(link, recorder, mailbox, corrected=settings.corrected)
     session = _session(config, settings, model, reader.counts, calibrated=True)
+    target = config.recording.path
+    if target:
+        recorder.start(target)
     recordings = target if target and target.is_dir() else config.state_dir / "recordings"
     return LiveMat(reader, session, recorder, Places(config.state_dir, recordings))
 

@@ -102,6 +102,7 @@ class Session:
             self._period_s = 1000 / info.frame_rate_mhz
         if before is None or not _same_mat(before, info):
             if before:
+                self._regions = None
                 yield from self._event(now, "mat_changed", f"another mat: {_in_words(before)} -> {_in_words(info)}")
             yield from self._begin(info, now)
 
@@ -205,8 +206,10 @@ class Session:
         orientation = self._orientation
         if orientation is None and calibration and calibration.orientation:
             orientation = ORIENTATIONS[calibration.orientation]
+        before = self._pipeline
         self._pipeline = Pipeline(self._model, info, orientation, calibration=calibration, smoothing=self._smoothing)
-        self._regions = Regions(self._pipeline.grid)
+        if self._regions is None or not before or not self._pipeline.goes_on_from(before):
+            self._regions = Regions(self._pipeline.grid)
         self._waiting_since_s = now.steady_s if self._waiting_since_s is None else self._waiting_since_s
         yield Item(hello(now.unix_s, self._seq, self.mat, self._model, info, self._pipeline))
         yield from self._set_problem(now, self._pipeline.problem)

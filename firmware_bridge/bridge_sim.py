@@ -170,10 +170,10 @@ def _link_to(name: str, link: Path | None) -> Iterator[None]:
 
 
 def _rate_mhz(text: str) -> int:
-    rate_mhz = round(float(text) * 1000)
+    rate_mhz = float(text) * 1000
     if not LOWEST_RATE_MHZ <= rate_mhz <= HIGHEST_RATE_MHZ:
         raise ValueError
-    return rate_mhz
+    return round(rate_mhz)
 
 
 def _rows(text: str) -> int:

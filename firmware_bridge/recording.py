@@ -118,6 +118,8 @@ def read_recording(path: Path, decoder: Decoder | None = None, start_byte: int =
     recording. A file that ends within a message yields Truncated last.
     """
     try:
+        if path.is_fifo():
+            raise Failure(f"{path} is a pipe: save the recording and give the file's name", Exit.MISSING_INPUT)
         with path.open("rb") as file:
             start = file.read(SEARCH_BYTES)
     except FileNotFoundError:

@@ -42,7 +42,8 @@ class Timeline:
         for byte in range(0, len(self._data), step):
             if mark := next(self._frames(byte, byte + step, self.marks[-1].unix_us), None):
                 self.marks.append(mark)
-        *_, self._last = self.marks[-1], *self._frames(self.marks[-1].byte)
+        latest = self.marks[-1]
+        *_, self._last = latest, *self._frames(latest.byte, latest_us=latest.unix_us)
 
     @property
     def start_unix_s(self) -> float:

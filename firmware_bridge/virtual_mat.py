@@ -199,12 +199,11 @@ def open_port(port: str, baud: int = DEFAULT_BAUD, dtr: bool | None = None) -> L
         sample_format = SampleFormat[settings.pop("format", "u12").upper()]
     except (ValueError, KeyError) as error:
         raise Failure(f"port {port}: bad value {error}: {_SIM_HELP}", Exit.USAGE) from None
-    rate_mhz = round(rate_hz * 1000)
     if settings or scene not in SCENES or seed < 0 or not 0 <= chunk <= DEFAULT_GRID.rows:
         raise Failure(f"port {port} is not understood: {_SIM_HELP}", Exit.USAGE)
-    if not LOWEST_RATE_MHZ <= rate_mhz <= HIGHEST_RATE_MHZ:
+    if not LOWEST_RATE_MHZ <= rate_hz * 1000 <= HIGHEST_RATE_MHZ:
         raise Failure(f"port {port}: rate {rate_hz:g} is not in 0.1..200 frames/s", Exit.USAGE)
-    info = simulated_info(seed, DEFAULT_GRID, rate_mhz)
+    info = simulated_info(seed, DEFAULT_GRID, round(rate_hz * 1000))
     scans = simulated_scans(seed, DEFAULT_GRID, rate_hz, scene)
     return VirtualLink(VirtualMat(info, scans, sample_format=sample_format, chunk_rows=chunk or None))
 

@@ -24,7 +24,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(default: Path, folder: Path, **settings: Any) -> list[str]:
-    return list(missing(DaemonConfig(**{"model": default, "state_dir": folder, **settings}), ConfigFile()))
+    settings = {"model": default, "state_dir": folder, "mat": [MatSettings(port="sim:")], **settings}
+    return list(missing(DaemonConfig(**settings), ConfigFile()))
 
 
 def test_nothing_is_missing_where_everything_is(model: Path, tmp_path: Path) -> None:
@@ -52,7 +53,10 @@ def test_nothing_is_missing_where_everything_is(model: Path, tmp_path: Path) -> 
         ({"recording": RecordSettings(path=Path("exists.matlog"))}, ["exists.matlog exists and is never overwritten"]),
         ({"state_dir": Path("exists.matlog/state")}, ["exists.matlog, where state_dir"]),
         ({"output": ["csv:/none/a.csv"]}, ["no folder /none"]),
-        ({"output": ["mqtts://host?cafile=/none.pem"]}, ["no cafile /none.pem"]),
+        ({"output": ["mqtts://host?cafile=/none.pem"]}, ["cafile /none.pem: No such file"]),
+        ({"output": ["mqtts://host?cafile=exists.matlog"]}, ["cafile exists.matlog: no certificate in it"]),
+        ({"output": ["mqtt://host?discovery=a%2B"]}, ["discovery a+ is no topic"]),
+        ({"mat": []}, ["no mat: add [[mat]]"]),
         ({"output": ["http://0.0.0.0:8765"]}, ["would show people in bed"]),
         ({"output": ["http://0.0.0.0:8765"], "token_file": Path("/none")}, ["no token file /none"]),
         ({"mat": [MatSettings(port="sim:?colour=red")]}, ["sim:?colour=red is not understood"]),
@@ -67,6 +71,13 @@ def test_each_thing_that_is_missing_is_one_line(
     lines = found(model, tmp_path, **settings)
     assert len(lines) == len(words)
     assert all(word in line for word, line in zip(words, lines, strict=True))
+
+
+def test_a_password_of_nobody_is_told_of(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_RUN_MQTT_PASSWORD", "secret")
+    (line,) = found(model, tmp_path, output=["mqtt://host"])
+    assert "a password without a user" in line
+    assert found(model, tmp_path, output=["mqtt://me@host"]) == []
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -90,7 +101,8 @@ print(*missing(config, ConfigFile()), sep="\\n")
 def test_what_the_file_says_is_found_there(tmp_path: Path) -> None:
     path = tmp_path / "bed.toml"
     path.write_text("version = 1\n\nmodel = '/none.tflite'\n")
-    [line] = missing(DaemonConfig(model=Path("/none.tflite"), state_dir=tmp_path), read_file(path))
+    config = DaemonConfig(model=Path("/none.tflite"), state_dir=tmp_path, mat=[MatSettings(port="sim:")])
+    [line] = missing(config, read_file(path))
     assert line.startswith(f"{path}:3: no model /none.tflite")
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from edge.doctor.listening import MOST_FRAMES, Heard, listen
 from edge.doctor.mat import Mat, suspects
 from edge.model import DEFAULT_MODEL, KeypointModel
 from firmware_bridge.bridge_sim import serve
+from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.link import SerialLink
@@ -303,6 +305,24 @@ def test_a_port_that_is_busy_for_a_reason_that_cannot_be_seen_fails_in_one_line(
         owner.close()
     assert found["answer"].level == Level.FAILED
     assert found["answer"].text == f"port {mat.port} is busy: stop the other program that has it open"
+
+
+def test_a_mat_that_says_its_grid_wrong_is_heard_as_the_configuration_puts_it_right() -> None:
+    wrong = replace(simulated_info(0, GRID, 10_000), rows=32, cols=64)
+
+    def send(master: int, stopping: Callable[[], bool]) -> None:
+        for seq, scan in enumerate(empty_scans()):
+            if stopping():
+                return
+            if seq % 5 == 0:
+                os.write(master, encode(wrong, seq=seq))
+            os.write(master, encode_frame(scan.counts, seq=seq, t_us=seq * 100_000))
+            time.sleep(1 / RATE_HZ)
+
+    with Board(send) as mat:
+        found = look(mat.port, grid="64x32")
+    assert found["rate"].level == Level.OK, found["rate"].text
+    assert "0 messages corrupt" in found["errors"].text
 
 
 def test_a_flood_of_frames_is_counted_and_a_bounded_number_kept() -> None:

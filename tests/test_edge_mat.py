@@ -24,8 +24,9 @@ from edge.recorder import Recorder, RecordingSettings
 from edge.session import Instant, Session
 from edge.source import Arrival, PortReader
 from firmware_bridge.decoder import Decoder, Frame, StreamCounts
+from firmware_bridge.errors import Exit
 from firmware_bridge.geometry import Grid
-from firmware_bridge.link import ReopeningLink
+from firmware_bridge.link import LinkDown, ReopeningLink
 from firmware_bridge.messages import Info
 from firmware_bridge.person import still
 from firmware_bridge.scans import Scan
@@ -313,3 +314,16 @@ def test_a_mat_that_is_turned_meanwhile_keeps_its_new_orientation(model: Keypoin
     assert kept
     assert kept.orientation == "180"
     assert kept.gain
+
+
+def test_a_frame_that_came_before_the_port_was_lost_is_told_before_it(
+    model: KeypointModel, scans: list[np.ndarray], tmp_path: Path
+) -> None:
+    """Otherwise the last that is said of a lost mat is that it is there."""
+    mat = live_mat(model, tmp_path, None)
+    mat.reader.mailbox.put(Arrival(frame(scans[0], 0), MAT, 1_700_000_000.0, 0.0))
+    mat.reader.mailbox.put(LinkDown("port /dev/mat was lost", Exit.DEVICE_LOST, 0.0))
+    items = mat.turn(Instant(1_700_000_000.0, 0.0), quit_on_loss=False)
+    told = [getattr(item.line, "event", item.line.type) for item in items]
+    assert told[-2:] == ["pose", "port_lost"]
+    mat.close()

@@ -28,6 +28,7 @@ def test_a_load_becomes_a_command(body: str, command: Command) -> None:
         '{"even": true, "mass_kg": 80}',
         '{"mass_kg": 0}',
         '{"mass_kg": -80}',
+        '{"mass_kg": 1e-305}',
         f'{{"mass_kg": {HEAVIEST_KG + 1}}}',
         '{"mass_kg": NaN}',
         '{"mass_kg": 1e999}',

@@ -1,5 +1,6 @@
 """edge-run asked for what cannot be: one line that says so, and an exit code."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,22 @@ def test_an_empty_or_foreign_file_as_recording(tmp_path: Path, content: bytes, m
     assert daemon.lines == []
 
 
+def test_a_pipe_as_recording(tmp_path: Path, model: Path) -> None:
+    pipe = tmp_path / "pipe.matlog"
+    os.mkfifo(pipe)
+    daemon = run("--replay", pipe, "--model", model)
+    assert daemon.process.returncode == 66
+    assert f"{pipe} is a pipe: save the recording" in complaint(daemon)
+
+
+def test_a_run_that_does_not_begin_leaves_no_recording_behind(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "night.matlog"
+    for arguments in (("sim:", "-F", f"csv:{tmp_path}/none/a.csv"), ("/dev/none", "--on-disconnect", "quit")):
+        daemon = run("--port", *arguments, "--record", path, "--model", model)
+        assert daemon.process.returncode == 66
+        assert not path.exists()
+
+
 def test_missing_files(tmp_path: Path, model: Path) -> None:
     for arguments in (
         ("--replay", tmp_path / "none.matlog", "--model", model),
@@ -59,6 +76,8 @@ def test_missing_files(tmp_path: Path, model: Path) -> None:
         "--port sim: --speed 2",
         "--port sim: --output gopher:x",
         "--port sim:?colour=red",
+        "--port sim:?rate=nan",
+        "--port sim:?rate=inf",
         "--port sim: --orientation sideways",
         "--replay x.matlog --speed 0",
         "--port sim: --duration -1",

@@ -1,12 +1,13 @@
 """Which lines tell of what a mat does: the session has no clock, so every moment is chosen here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from calibrations import COLS, ROWS, calibration
 from edge_packages import frame, info, package
 
 from edge.latency import STAGES, Stopwatch
@@ -213,3 +214,26 @@ def test_a_pose_brings_the_pressure_map_and_the_joints_before_smoothing(
     assert item.picture.raw_joints is not None
     moved_cm = np.linalg.norm(item.picture.raw_joints[:, :2] - smooth, axis=1)
     assert 0.1 < moved_cm.mean() < 10
+
+
+def test_a_calibration_that_comes_while_somebody_lies_there_takes_nothing_of_their_load(
+    session: Session, counts: np.ndarray
+) -> None:
+    """Another unit, or a mat that lies otherwise, begins anew: its sums would not go on from these."""
+
+    def loaded_s(items: Iterable[Item]) -> float:
+        (load,) = [dumped(item)["load"] for item in items if item.line.type == "health"][-1:]
+        return float(max(site["loaded_s"] for site in load.values()))
+
+    def lie(since_s: int) -> Iterator[Item]:
+        for s in range(since_s, since_s + 40):
+            yield from session.frame(frame(counts, s), MAT, at(s))
+            yield from session.tick(at(s))
+
+    before = loaded_s(lie(0))
+    assert before > 20
+    assert said(session.use(calibration(baseline_counts=np.zeros((ROWS, COLS)).tolist()), at(40))) == ["hello"]
+    assert loaded_s(lie(40)) > before + 20
+    list(session.turn(Orientation(2), at(80)))
+    assert session._regions
+    assert max(load.loaded_s for load in session._regions.loads().values()) == 0

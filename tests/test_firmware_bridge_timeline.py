@@ -125,6 +125,13 @@ def test_a_clock_that_is_set_back_stands_still_until_it_has_caught_up(tmp_path: 
     assert [shown(path, found.at(second)) for second in (2.0, 3.9, 4.0, 4.4, 4.5, 5.5)] == [1, 2, 6, 6, 7, 8]
 
 
+def test_a_clock_that_is_set_back_for_good_takes_nothing_of_the_length(tmp_path: Path) -> None:
+    seconds = [1.0, 2.0, 3.0, -3599.0, -3598.0]
+    messages = [(0.0, encode(info(1))), *((second, frame(number)) for number, second in enumerate(seconds))]
+    found = Timeline(record(tmp_path / "a.matlog", messages))
+    assert found.length_s == 3.0
+
+
 def test_without_frames_it_has_no_length(tmp_path: Path) -> None:
     path = record(tmp_path / "a.matlog", [(0.0, encode(info(1))), (9.0, encode(info(1), seq=1))])
     found = Timeline(path)

@@ -9,11 +9,13 @@ from edge.config.file import ConfigFile
 from edge.config.lines import KeyPath
 from edge.config.settings import DaemonConfig
 from edge.model import KeypointModel
+from edge.outputs.opening import mqtt_settings
 from edge.outputs.uri import Address, MqttOptions, OutputUri, parse
 from edge.recorded_files import ENDING
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.virtual_mat import open_port
 
+NO_MAT: Final = "no mat: add [[mat]] with its port, or give --port"
 TOLD_OF: Final = "a-token-whose-file-was-complained-of"
 Finding = tuple[KeyPath, str]
 
@@ -59,6 +61,8 @@ def _findings(config: DaemonConfig) -> Iterator[Finding]:
     existing = next(folder for folder in (state_dir, *state_dir.parents) if folder.exists())
     if not _is_writable(existing):
         yield ("state_dir",), f"cannot write into {existing}, where state_dir {config.state_dir} is: choose another"
+    if not config.mat:
+        yield ("mat",), NO_MAT
     for number, mat in enumerate(config.mat):
         if mat.port.startswith("sim:"):
             try:
@@ -68,8 +72,14 @@ def _findings(config: DaemonConfig) -> Iterator[Finding]:
 
 
 def _of_output(uri: OutputUri, token: str | None, config: DaemonConfig) -> Iterator[str]:
-    if isinstance(uri.options, MqttOptions) and uri.options.cafile and not uri.options.cafile.is_file():
-        yield f"output {uri.text}: no cafile {uri.options.cafile}"
+    if isinstance(uri.options, MqttOptions):
+        from edge.outputs.mqtt.tls import tls_context
+
+        try:
+            if mqtt_settings(uri).tls:
+                tls_context(uri.options.cafile)
+        except Failure as failure:
+            yield f"output {uri.text}: {failure}"
     if isinstance(uri.target, Path) and not uri.target.parent.is_dir():
         yield f"output {uri.text}: no folder {uri.target.parent}: make it first"
     if uri.scheme == "http" and isinstance(uri.target, Address):

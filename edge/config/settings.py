@@ -34,8 +34,8 @@ class RecordSettings(RecordingSettings):
 
     path: FilePath | None = Field(
         None,
-        description="folder that exists, for files named after mat and time, or one new file that ends in .matlog;"
-        " nothing is recorded where not given",
+        description="folder that exists, for files named after mat and time, or one new file that ends in .matlog,"
+        " of one run; nothing is recorded where not given",
         examples=["/var/lib/edge-run/recordings"],
     )
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from serial.tools.list_ports import comports
 
+from edge.config.check import NO_MAT
 from edge.config.file import ConfigFile, read_file
 from edge.config.read import CONFIG_VARIABLE, Given, Keys, read
 from edge.config.settings import DaemonConfig, MatSettings, default_state_dir
@@ -133,6 +134,8 @@ class _Configuration:
         if self._baud:
             options["mat", "baud"] = Given(self._baud, "--baud", Exit.USAGE)
         self.config = read(read_file(self.file) if self.file else ConfigFile(), self._environ, options)
+        if not self.config.mat:
+            return Level.FAILED, f"{self.file}: {NO_MAT}"
         mats = ", ".join(f"{mat.name} at {mat.port}" for mat in self.config.mat)
         return Level.OK, f"{self.file}: {mats}; output to {', '.join(self.config.output)}"
 
@@ -157,14 +160,14 @@ def examine_mat(
 
     yield from findings({"answer": answer})
     if heard and heard[0].info:
-        for name, check in Mat(heard[0], mat.corrected(heard[0].info), mat.baud).checks(model).items():
+        for name, check in Mat(heard[0], heard[0].info, mat.baud).checks(model).items():
             yield from findings({name: check})
 
 
 def _listen(mat: MatSettings, listen_s: float) -> Heard:
     link = open_port(mat.port, mat.baud, mat.dtr)
     try:
-        return listen(link, listen_s)
+        return listen(link, listen_s, mat.corrected)
     except LinkLost as lost:
         raise Failure(str(lost), Exit.DEVICE_LOST) from None
     finally:

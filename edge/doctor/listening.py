@@ -39,9 +39,14 @@ class Heard:
         return (self.n_frames - 1) / lasted_s if self.n_frames > 1 and lasted_s > 0 else None
 
 
-def listen(link: Link, listen_s: float, clock_s: Callable[[], float] = time.monotonic) -> Heard:
-    """Asks for INFO until it comes. Raises LinkLost; leaves `link` open."""
-    decoder = Decoder()
+def listen(
+    link: Link,
+    listen_s: float,
+    corrected: Callable[[Info], Info] = lambda info: info,
+    clock_s: Callable[[], float] = time.monotonic,
+) -> Heard:
+    """Asks for INFO until it comes; `corrected` puts it right. Raises LinkLost; leaves `link` open."""
+    decoder = Decoder(corrected)
     heard = Heard(listen_s, counts=decoder.counts)
     end_s = clock_s() + listen_s
     ask_s, questions = clock_s(), 0

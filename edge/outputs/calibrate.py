@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.control import Command
 
+LIGHTEST_KG: Final = 1
 HEAVIEST_KG: Final = 500
 
 
@@ -15,7 +16,7 @@ class Calibrate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     even: bool = False
-    mass_kg: float | None = Field(None, gt=0, le=HEAVIEST_KG, allow_inf_nan=False)
+    mass_kg: float | None = Field(None, ge=LIGHTEST_KG, le=HEAVIEST_KG, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _says_one(self) -> Self:

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.control import Control
 from edge.outputs.fanout import Fanout
 from edge.outputs.queue import QueuedOutput
 from edge.outputs.sink import Sink
 from edge.outputs.uri import Address, FileOptions, OutputUri
+
+if TYPE_CHECKING:
+    from edge.outputs.mqtt.settings import MqttSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,19 @@ def _udp(uri: OutputUri, _: Surroundings) -> Sink:
     return UdpLines(uri.target.host, uri.target.port)
 
 
-def _mqtt(uri: OutputUri, around: Surroundings) -> Sink:
+def mqtt_settings(uri: OutputUri) -> "MqttSettings":
+    """What `uri` and the environment say of a broker. Raises Failure (2)."""
     from edge.outputs.mqtt.settings import MqttSettings
-    from edge.outputs.mqtt.sink import MqttSink
 
     assert isinstance(uri.target, Address)
     where = {"host": uri.target.host, "port": uri.target.port, "username": uri.target.user, "base": uri.target.base}
-    settings = MqttSettings.of(tls=uri.scheme == "mqtts", **where, **uri.options.model_dump(exclude={"rate"}))
-    return MqttSink(settings, around.control, around.postures)
+    return MqttSettings.of(tls=uri.scheme == "mqtts", **where, **uri.options.model_dump(exclude={"rate"}))
+
+
+def _mqtt(uri: OutputUri, around: Surroundings) -> Sink:
+    from edge.outputs.mqtt.sink import MqttSink
+
+    return MqttSink(mqtt_settings(uri), around.control, around.postures)
 
 
 def _http(uri: OutputUri, around: Surroundings) -> Sink:

@@ -79,7 +79,12 @@ class HttpSink:
         self._server.publish(item)
 
     async def _serve(self, listening: Future[None]) -> None:
-        runner = web.AppRunner(self._server.application(), access_log=None, shutdown_timeout=CLOSE_S)
+        runner = web.AppRunner(
+            self._server.application(),
+            access_log=None,
+            shutdown_timeout=CLOSE_S,
+            handler_cancellation=True,  # else a stream of events that has gone keeps its place until the next line
+        )
         await runner.setup()
         try:
             try:
