@@ -1,7 +1,8 @@
 """How far joints are from the truth: `python -m edge.score POSES.jsonl TRUTH.jsonl`.
 
 POSES are the lines of edge-run, TRUTH those of `bridge-sim --truth` or train-export; frames are matched by boot
-id and sequence number. Exit code 1 above --max-mean-cm, or where no joint can be compared.
+id, sequence number and the device's clock, for sequence numbers come again after 65536 frames. Exit code 1 above
+--max-mean-cm, or where no joint can be compared.
 """
 
 import argparse
@@ -79,14 +80,14 @@ def joint_errors_cm(
 
 def score_files(poses: Path, truth: Path) -> Agreement:
     """Raises Failure: 66 for a missing file, 65 for one that holds something else."""
-    known = {(line["boot_id"], line["seq"]): line for line in _read_lines(truth, "boot_id", "seq", "joints")}
+    known = {_frame(line): line for line in _read_lines(truth, "boot_id", "seq", "t_us", "joints")}
     lying: list[tuple[dict[str, Any] | None, dict[str, Any]]] = []
     empty: list[bool] = []
     transitions = unmatched = 0
     for pose in _read_lines(poses, "type"):
         if pose["type"] != "pose":
             continue
-        true = known.get((pose["boot_id"], pose["seq"]))
+        true = known.get(_frame(pose))
         if true is None:
             unmatched += 1
         elif true["joints"]:
@@ -107,6 +108,10 @@ def score_files(poses: Path, truth: Path) -> Agreement:
         transitions=transitions,
         unmatched=unmatched,
     )
+
+
+def _frame(line: dict[str, Any]) -> tuple[int, int, int]:
+    return line["boot_id"], line["seq"], line["t_us"]
 
 
 def _xy_cm(joints: dict[str, Any] | None) -> list[tuple[float, float]]:

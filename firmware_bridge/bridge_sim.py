@@ -85,11 +85,11 @@ def _mat(args: argparse.Namespace, truth: TextIO | None) -> VirtualMat:
         info = simulated_info(args.seed, DEFAULT_GRID, rate_mhz)
         scans = simulated_scans(args.seed, DEFAULT_GRID, rate_mhz / 1000, args.scene)
 
-    def write_truth(seq: int, scan: Scan) -> None:
+    def write_truth(seq: int, t_us: int, scan: Scan) -> None:
         if truth and scan.moment:
             moment = scan.moment
             print(
-                truth_line(mat.info.boot_id, seq, moment.joints_cm, None, moment.posture, f"sim/{args.seed}"),
+                truth_line(mat.info.boot_id, seq, t_us, moment.joints_cm, None, moment.posture, f"sim/{args.seed}"),
                 file=truth,
                 flush=True,
             )

@@ -76,6 +76,7 @@ def recorded_scans(path: Path) -> tuple[Info, Iterator[Scan]]:
 def truth_line(
     boot_id: int,
     seq: int,
+    t_us: int,
     joints_cm: NDArray[np.floating] | None,
     visible: NDArray[np.integer] | None,
     posture: str,
@@ -89,4 +90,6 @@ def truth_line(
             name: {"x_cm": round(float(x), 2), "y_cm": round(float(y), 2), "v": int(v[i])}
             for i, (name, (x, y)) in enumerate(zip(JOINTS, joints_cm, strict=True))
         }
-    return json.dumps({"boot_id": boot_id, "seq": seq, "joints": joints, "posture": posture, "group": group})
+    return json.dumps(
+        {"boot_id": boot_id, "seq": seq, "t_us": t_us, "joints": joints, "posture": posture, "group": group}
+    )

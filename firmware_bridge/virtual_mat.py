@@ -30,7 +30,8 @@ class VirtualMat:
     """Sans-IO device: the host's bytes go into `receive`, the mat's come from `poll`.
 
     `scans` yields what the sensor sees at each scan; when it ends, `finished` is set. Every VirtualMat is a
-    boot of its own, with a new boot id, unless one is given. `on_frame` hears of each frame sent.
+    boot of its own, with a new boot id, unless one is given. `on_frame` hears of each frame sent: seq and t_us as
+    in its header, and the scan.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class VirtualMat:
         chunk_rows: int | None = None,
         flags: Flag = Flag.SIMULATED,
         boot_id: int | None = None,
-        on_frame: Callable[[int, Scan], None] = lambda seq, scan: None,
+        on_frame: Callable[[int, int, Scan], None] = lambda seq, t_us, scan: None,
     ) -> None:
         self._shift = max(0, info.adc_full_scale.bit_length() - sample_format.bits)
         self.info = replace(
@@ -124,7 +125,7 @@ class VirtualMat:
             chunk_rows=self._chunk_rows,
         )
         self._overrun = Flag.NONE
-        self._on_frame(seq & 0xFFFF, scan)
+        self._on_frame(seq & 0xFFFF, t_us & 0xFFFFFFFF, scan)
         return message
 
     def _encode(self, message: Message, t_us: int) -> bytes:

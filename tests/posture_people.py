@@ -1,5 +1,6 @@
 """People whose posture is told by where one point lies, for posture heads to learn, and a checkpoint to find points."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ def people(names: str, maps: int = 30, seed: int = 0) -> Labelled:
 
 
 def checkpoint_file(folder: Path, *people: str) -> Path:
-    """A checkpoint that knows `people`; its encoder points anywhere, but always at the same place."""
+    """A checkpoint that knows `people`, and joints from simulated ones; its encoder points always at the same place."""
     path = folder / "checkpoint.pt"
-    untrained(TrainConfig(), people).save(path)
+    checkpoint = untrained(TrainConfig(), people)
+    training = checkpoint.training.model_copy(update={"simulated_seeds": "1000000-1000009"})
+    replace(checkpoint, training=training).save(path)
     return path

@@ -73,7 +73,7 @@ class ToldMat(VirtualMat):
         tell(boot=self.info.boot_id, numbered=self._frame_seq)
         self._asked = self._flows = self._heard = False
 
-    def _count_on(self, seq: int, scan: Scan) -> None:
+    def _count_on(self, seq: int, t_us: int, scan: Scan) -> None:
         self._number += (seq - self._number) & 0xFFFF
 
 

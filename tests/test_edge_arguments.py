@@ -180,7 +180,10 @@ def test_a_configuration_that_would_run_is_fine(capsys: pytest.CaptureFixture[st
     ("text", "lines"),
     [
         ("version = 1\nmodle = 1\n[[mat]]\nbaud = 1\n", ["2: key `modle` is not", "3: mat[0].port is missing"]),
-        ("version = 1\n\nmodel = '/none.tflite'\nstate_dir = '.'\n[[mat]]\nport = 'sim:'\n", ["3: no model /none.tflite"]),
+        (
+            "version = 1\n\nmodel = '/none.tflite'\nstate_dir = '.'\n[[mat]]\nport = 'sim:'\n",
+            ["3: no model /none.tflite"],
+        ),
         ("version = \n", ["1: this is no TOML: invalid value"]),
     ],
 )

@@ -52,12 +52,13 @@ def joints(x_cm: float, **extra: Any) -> dict[str, Any]:
 
 def pose(seq: int, x_cm: float | None, boot_id: int = 1) -> dict[str, Any]:
     found = None if x_cm is None else joints(x_cm, confidence=0.5)
-    return {"type": "pose", "seq": seq, "boot_id": boot_id, "joints": found}
+    return {"type": "pose", "seq": seq & 0xFFFF, "boot_id": boot_id, "t_us": 100_000 * seq, "joints": found}
 
 
 def truth(seq: int, x_cm: float | None, posture: str = "supine", boot_id: int = 1) -> dict[str, Any]:
     true = None if x_cm is None else joints(x_cm, v=2)
-    return {"boot_id": boot_id, "seq": seq, "joints": true, "posture": posture, "group": "sim/1"}
+    frame = {"boot_id": boot_id, "seq": seq & 0xFFFF, "t_us": 100_000 * seq}
+    return {**frame, "joints": true, "posture": posture, "group": "sim/1"}
 
 
 def write(path: Path, lines: list[dict[str, Any]]) -> Path:
@@ -82,13 +83,20 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return write(tmp_path / "poses.jsonl", poses), write(tmp_path / "truth.jsonl", true)
 
 
-def test_frames_are_matched_by_boot_id_and_sequence_number(files: tuple[Path, Path]) -> None:
+def test_frames_are_matched_by_boot_id_sequence_number_and_clock(files: tuple[Path, Path]) -> None:
     score = score_files(*files)
     assert score.joints.mean_cm == pytest.approx(3)
     assert score.joints.pck_5cm == pytest.approx(200 / 3)
     assert (score.frames, score.missed) == (3, 1)
     assert (score.empty_frames, score.empty_agreement) == (4, 0.75)
     assert (score.transitions, score.unmatched) == (2, 2)
+
+
+def test_a_night_in_which_sequence_numbers_come_again_is_scored_frame_by_frame(tmp_path: Path) -> None:
+    numbers = (0, 1, 65_536, 65_537)
+    poses = write(tmp_path / "poses.jsonl", [pose(number, number / 1000) for number in numbers])
+    score = score_files(poses, write(tmp_path / "truth.jsonl", [truth(number, number / 1000) for number in numbers]))
+    assert (score.joints.mean_cm, score.frames) == (0, 4)
 
 
 def test_the_table_tells_people_the_same(files: tuple[Path, Path]) -> None:
@@ -129,7 +137,7 @@ def test_what_is_no_pose_file_is_refused_with_its_line(files: tuple[Path, Path],
     for bad, code, reason in (
         (missing, Exit.MISSING_INPUT, "No such file"),
         (binary, Exit.FOREIGN_DATA, "no text"),
-        (text, Exit.FOREIGN_DATA, "text:1 is no object with boot_id, seq, joints"),
+        (text, Exit.FOREIGN_DATA, "text:1 is no object with boot_id, seq, t_us, joints"),
     ):
         with pytest.raises(Failure, match=reason) as refused:
             score_files(files[0], bad)

@@ -46,10 +46,11 @@ def test_a_recording_gives_its_info_and_its_whole_frames(tmp_path: Path) -> None
 
 def test_a_truth_line_names_each_joint() -> None:
     joints_cm = np.arange(28.0).reshape(14, 2)
-    line = json.loads(truth_line(7, 9, joints_cm, None, "supine", "sim/3"))
+    line = json.loads(truth_line(7, 9, 4, joints_cm, None, "supine", "sim/3"))
     assert line["joints"].keys() == set(JOINTS)
     assert line["joints"]["r_knee"] == {"x_cm": 2.0, "y_cm": 3.0, "v": 2}
-    assert (line["boot_id"], line["seq"], line["posture"], line["group"]) == (7, 9, "supine", "sim/3")
-    assert json.loads(truth_line(7, 9, None, None, "empty", "sim/3"))["joints"] is None
+    assert (line["boot_id"], line["seq"], line["t_us"]) == (7, 9, 4)
+    assert (line["posture"], line["group"]) == ("supine", "sim/3")
+    assert json.loads(truth_line(7, 9, 4, None, None, "empty", "sim/3"))["joints"] is None
     seen = np.array([0, 1] * 7)
-    assert json.loads(truth_line(7, 9, joints_cm, seen, "", ""))["joints"]["r_knee"]["v"] == 1
+    assert json.loads(truth_line(7, 9, 4, joints_cm, seen, "", ""))["joints"]["r_knee"]["v"] == 1

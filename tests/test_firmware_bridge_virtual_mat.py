@@ -179,11 +179,12 @@ def test_it_stops_where_the_scans_end() -> None:
 
 def test_it_tells_of_each_frame_sent_and_of_no_other() -> None:
     heard = []
-    sim = Host(VirtualMat(INFO, scans(), on_frame=lambda seq, scan: heard.append((seq, int(scan.counts[0, 0])))))
-    sim.run(0.3)
-    sim.run(0.3, room=False)
-    sim.run(0.2)
-    assert heard == [(0, 0), (1, 1), (2, 2), (6, 6), (7, 7)]
+    sim = Host(VirtualMat(INFO, scans(), on_frame=lambda *frame: heard.append(frame)))
+    sent = frames([*sim.run(0.3), *sim.run(0.3, room=False), *sim.run(0.2)])
+    assert [seq for seq, _, _ in heard] == [0, 1, 2, 6, 7]
+    assert [(seq, t_us, int(scan.counts[0, 0])) for seq, t_us, scan in heard] == [
+        (frame.seq, frame.t_us, int(frame.counts[0, 0])) for frame in sent
+    ]
 
 
 class TestLink:

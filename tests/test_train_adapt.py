@@ -47,6 +47,18 @@ def test_the_teacher_is_silent_for_a_model_that_never_learned_joints(init: Init)
     assert init.settings.weights.consistency == 0
 
 
+def test_the_teacher_is_silent_where_nobody_taught_joints(init: Init) -> None:
+    init.checkpoint.training = training()
+    assert init.checkpoint.config.weights.joints > 0
+    assert init.settings.weights.consistency == 0
+
+
+def test_joints_that_a_model_knew_are_known_after_an_adaptation_that_shows_none(init: Init) -> None:
+    unlabelled = training(people=["pmd:9"])
+    assert Checkpoint(init.settings, init.passed_on(unlabelled), 1, {}).knows_joints
+    assert not Checkpoint(init.settings, unlabelled, 1, {}).knows_joints
+
+
 def test_people_and_data_of_both_are_remembered(init: Init) -> None:
     passed = init.passed_on(training(data=["e"], people=["pmd:9"], simulated_seeds="1000000-1000009"))
     assert passed.people == ["pmd:1", "pmd:9"]
@@ -57,7 +69,7 @@ def test_people_and_data_of_both_are_remembered(init: Init) -> None:
 
 
 def test_fitted_heads_come_along(init: Init) -> None:
-    adapted = Checkpoint(init.settings, training(), 1, {})
+    adapted = Checkpoint(init.settings, init.passed_on(training()), 1, {})
     init.hand_down_heads(adapted)
     assert adapted.joint_map == init.checkpoint.joint_map
     assert adapted.body == init.checkpoint.body
@@ -70,7 +82,7 @@ def test_a_posture_head_that_reads_joints_stays_behind_where_joints_are_not_trai
     assert init.checkpoint.posture
     init.checkpoint.posture = init.checkpoint.posture.model_copy(update={"reads": ["keypoints", "joints"]})
     weights = init.settings.weights.model_copy(update={"joints": 0.0, "consistency": 0.0})
-    adapted = Checkpoint(init.settings.model_copy(update={"weights": weights}), training(), 1, {})
+    adapted = Checkpoint(init.settings.model_copy(update={"weights": weights}), init.passed_on(training()), 1, {})
     init.hand_down_heads(adapted)
     assert adapted.posture is None
     assert adapted.joint_map == init.checkpoint.joint_map

@@ -47,6 +47,13 @@ def test_maps_of_pmd_start_at_known_joints_where_asked(pmd: Path, joints_i: Path
         assert {m["guess_is"] for m in running.session()["maps"]} == {"model"}
 
 
+def test_what_to_do_with_labels_of_pmd_names_the_maps_that_were_shown(pmd: Path, tmp_path: Path) -> None:
+    shown = ("--data", pmd, "--experiment", "ii", "--mat", "air", "--subjects", "1-2")
+    with Running(*shown, "--out", tmp_path / "air.json", "--count", 1) as running:
+        use = running.session()["use"]
+    assert use.startswith(f"train-run --data {pmd} --experiment ii --mat air --subjects 1,2 --joints ")
+
+
 def test_a_taken_port_is_named(night: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -1,10 +1,12 @@
 """Arguments that the commands share."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from train.arguments import command_line, subject_list
+from firmware_bridge.errors import Exit, Failure
+from train.arguments import command_line, make_folder, subject_list
 
 
 @pytest.mark.parametrize(("text", "subjects"), [("13", [13]), ("1-3,13", [1, 2, 3, 13]), ("11-13,1", [11, 12, 13, 1])])
@@ -16,6 +18,26 @@ def test_subjects_are_numbers_and_ranges(text: str, subjects: list[int]) -> None
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"subject"):
         subject_list(text)
+
+
+@pytest.mark.parametrize("text", ["13-11", "1-3,13-11"])
+def test_a_range_that_names_nobody_is_refused_with_the_one_that_was_meant(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'13-11' names no subject: write 11-13"):
+        subject_list(text)
+
+
+def test_a_folder_is_there_afterwards(tmp_path: Path) -> None:
+    make_folder(tmp_path / "new" / "run")
+    make_folder(tmp_path / "new" / "run")
+    assert (tmp_path / "new" / "run").is_dir()
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_folder_that_a_file_is_in_the_way_of_is_refused(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Failure, match=r"cannot make the folder .*file.*: choose another --out") as refused:
+        make_folder(tmp_path / "file" / below)
+    assert refused.value.code == Exit.USAGE
 
 
 def test_provenance_names_files_without_their_folders() -> None:

@@ -11,10 +11,11 @@ from edge.body import BodyPrior
 from edge.keypoints import Keypoints
 from edge.manifest import Body, Confidence
 from edge.preprocess import Preprocessor
+from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 from train.body import ANNOTATION_CM, FEWEST, PLACE_CM, fit_body
 from train.config import TrainConfig
-from train.maps import Examples, Group
+from train.maps import NOWHERE, Examples, Group, Maps
 from train.pmd import GRID_I, read_pmd
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
 
@@ -80,7 +81,7 @@ def test_poses_without_a_known_posture_are_a_shape_too() -> None:
 def test_maps_without_labels_and_poses_with_unknown_joints_teach_nothing() -> None:
     unlabelled = examples(np.zeros((FEWEST, len(JOINTS), 2)), "left", visibility=0)
     partial = examples(random_poses(FEWEST, 1), "left", "x:2")
-    partial.joints_norm[:, 3] = 0  # as readers leave a joint that their data set has not
+    partial.joints_norm[:, 3] = NOWHERE, NOWHERE, 0
     whole = examples(random_poses(FEWEST, 2), "left", "x:3")
     guessed = examples(random_poses(FEWEST, 2), "left", "x:4")
     guessed.joints_norm[:, 3, 2] = 0  # the annotator's guess is part of a pose
@@ -88,6 +89,16 @@ def test_maps_without_labels_and_poses_with_unknown_joints_teach_nothing() -> No
     assert fitted(unlabelled, partial, whole).model_dump() == fitted(whole).model_dump()
     assert fitted(guessed).mean_cm == fitted(whole).mean_cm
     assert fitted(guessed, whole).people == ["x:3", "x:4"]
+
+
+def test_the_corner_of_a_small_mat_is_no_place_of_a_joint_that_its_data_set_lacks() -> None:
+    small = Grid(48, 24, GRID_I.pitch_x_cm, GRID_I.pitch_y_cm)
+    poses = np.concatenate([random_poses(FEWEST), np.full((FEWEST, len(JOINTS), 1), 2)], -1).astype(np.float32)
+    groups = [Group(str(i), "x:1", "left") for i in range(FEWEST)]
+    maps = Maps(np.zeros((FEWEST, 48, 24), np.float32), small, groups, np.arange(FEWEST), poses)
+    assert fit_body([maps.examples(GRID_I, CONSTANTS)], GRID_I) is not None
+    maps.joints[:, 3] = 0
+    assert fit_body([maps.examples(GRID_I, CONSTANTS)], GRID_I) is None
 
 
 def test_each_part_counts_the_same() -> None:

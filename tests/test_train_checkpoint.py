@@ -8,7 +8,7 @@ import torch
 from edge.manifest import COORDINATES, Body, JointMap, Posture, Training
 from firmware_bridge.errors import Exit, Failure
 from train.checkpoint import Checkpoint, load_checkpoint
-from train.config import TrainConfig
+from train.config import LossWeights, TrainConfig
 from train.encoder import Encoder
 
 TRAINING = Training(
@@ -76,6 +76,26 @@ def test_a_crash_while_writing_leaves_the_last_checkpoint(tmp_path: Path) -> Non
     assert load_checkpoint(path).step == 7
 
 
+@pytest.mark.parametrize(
+    ("weight", "labelled", "simulated", "knows"),
+    [
+        (1.0, ["pmd:1"], "", True),
+        (1.0, [], "1000000-1000009", True),
+        (1.0, [], "", False),
+        (0.0, ["pmd:1"], "1000000-1000009", False),
+    ],
+    ids=["labels", "simulated people", "nobody", "label-free"],
+)
+def test_joints_are_known_where_somebody_taught_them(
+    weight: float, labelled: list[str], simulated: str, knows: bool
+) -> None:
+    checkpoint = some_checkpoint()
+    checkpoint.config = TrainConfig(weights=LossWeights(joints=weight))
+    checkpoint.training = TRAINING.model_copy(update={"labelled_people": labelled, "simulated_seeds": simulated})
+    assert checkpoint.knows_joints == knows
+    assert (checkpoint.readable_body is not None) == knows
+
+
 def test_foreign_and_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="no checkpoint") as failure:
         load_checkpoint(tmp_path / "none.pt")
@@ -86,6 +106,10 @@ def test_foreign_and_missing_files_are_named(tmp_path: Path) -> None:
             load_checkpoint(tmp_path / name)
         assert failure.value.code == Exit.BAD_CONFIG
         assert "\n" not in str(failure.value)
+    torch.save(torch.zeros(3), tmp_path / "tensor.pt")
+    with pytest.raises(Failure, match=r"tensor.pt is not a checkpoint of train-run \(it holds a Tensor\)") as failure:
+        load_checkpoint(tmp_path / "tensor.pt")
+    assert failure.value.code == Exit.BAD_CONFIG
     torch.save({"format": 99}, tmp_path / "later.pt")
     with pytest.raises(Failure, match="format 99"):
         load_checkpoint(tmp_path / "later.pt")

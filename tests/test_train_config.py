@@ -21,6 +21,13 @@ def test_every_recipe_that_ships_is_a_configuration_of_its_own(recipe: Path) -> 
     assert read_config(recipe) != TrainConfig()
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_recipes_measured_before_weights_were_averaged_have_no_bodies_either(recipe: Path) -> None:
+    """Without a trained joint output there is none anyway."""
+    config = read_config(recipe)
+    assert config.average_span or not config.body or not config.weights.joints
+
+
 def test_every_key_is_documented() -> None:
     keys = [line for line in documented_toml(TrainConfig()).splitlines() if "=" in line.partition("#")[0]]
     assert len(keys) > 35

@@ -71,6 +71,27 @@ def test_the_same_command_writes_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.matlog").read_bytes() == (tmp_path / "b.matlog").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("--rate=0", "invalid rate (0.1 to 200) value: '0'"),
+        ("--rate=1e-9", "invalid rate (0.1 to 200) value"),
+        ("--rate=nan", "invalid rate (0.1 to 200) value"),
+        ("--duration=-1", "invalid number of seconds (above 0) value: '-1'"),
+        ("--duration=inf", "invalid number of seconds (above 0) value"),
+        ("--simulated=-1", "invalid seed (a whole number from 0) value: '-1'"),
+    ],
+)
+def test_a_night_that_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, words: str
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        export("--simulated=7", wrong, "--out", tmp_path / "o.matlog")
+    assert refused.value.code == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("arguments", [(), ("--data", "x", "--simulated", "1")])
 def test_one_source_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str]) -> None:
     assert export(*arguments, "--out", tmp_path / "o.matlog") == Exit.USAGE

@@ -1,19 +1,22 @@
 """Heads fitted on moved and mirrored copies of few labelled maps."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from edge.manifest import JointMap
 from firmware_bridge.skeleton import JOINTS
 from tests.convert_once import DEFAULT_ENCODER
 from train.checkpoint import load_checkpoint
-from train.heads import COPIES, fit_heads, labelled_features
+from train.heads import CONFIDENCE_MAPS, COPIES, POSTURE_COPIES_REAL, fit_heads, labelled_features
 from train.linear import features, features_of, fit_joint_map
-from train.maps import Maps
+from train.maps import Group, Maps
 from train.pmd import GRID_I, read_pmd
-from train.predict import FloatModel
+from train.predict import FloatModel, Found
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
 
 
@@ -65,6 +68,61 @@ def test_without_labels_there_is_no_joint_map_and_without_postures_no_posture_he
     checkpoint.posture = None
     fit_heads(checkpoint, [replace(maps, groups=[replace(g, posture="") for g in maps.groups])])
     assert checkpoint.posture is None
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many maps each call shows to the model."""
+    counts: list[int] = []
+    predict = FloatModel.predict
+
+    def counted(self: FloatModel, inputs: NDArray[np.float32]) -> Found:
+        counts.append(len(inputs))
+        return predict(self, inputs)
+
+    monkeypatch.setattr(FloatModel, "predict", counted)
+    return counts
+
+
+def recording(frames: int, posture: str = "") -> Maps:
+    """Each frame a group, as of train.recordings; nothing but a posture is known of them."""
+    random = np.random.default_rng(0)
+    groups = [Group(f"night/{i}", "recording:night", posture) for i in range(frames)]
+    pressure = random.gamma(1, 50, (frames, GRID_I.rows, GRID_I.cols)).astype(np.float32)
+    return Maps(pressure, GRID_I, groups, np.arange(frames))
+
+
+def test_frames_that_tell_nothing_are_not_looked_at(pmd: Path, looked_at: list[int]) -> None:
+    """A recording has hundreds of thousands."""
+    alone, beside = load_checkpoint(DEFAULT_ENCODER), load_checkpoint(DEFAULT_ENCODER)
+    real = read_pmd(pmd, [1])
+    fit_heads(alone, [real])
+    fit_heads(beside, [real, recording(30)])
+    assert looked_at == [17 * (1 + POSTURE_COPIES_REAL)] * 2
+    assert beside.posture == alone.posture
+    fit_heads(beside, [recording(30)])
+    assert len(looked_at) == 2
+
+
+def test_frames_with_joints_of_unknown_posture_are_not_copied_for_the_posture_head(
+    pmd: Path, joints_i: Path, looked_at: list[int]
+) -> None:
+    maps = read_pmd(pmd, [1], joints=joints_i).medians()
+    fit_heads(load_checkpoint(DEFAULT_ENCODER), [replace(maps, groups=[replace(g, posture="") for g in maps.groups])])
+    assert looked_at == [CONFIDENCE_MAPS, 17 * (1 + COPIES)]
+
+
+def test_of_long_recordings_few_frames_are_looked_at_evenly_spread(
+    pmd: Path, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.heads.MOST", 40)
+    checkpoint = load_checkpoint(DEFAULT_ENCODER)
+    seen: list[Sequence[int]] = []
+    of_groups = Maps.of_groups
+    monkeypatch.setattr(Maps, "of_groups", lambda maps, keep: seen.append(keep) or of_groups(maps, keep))
+    fit_heads(checkpoint, [read_pmd(pmd, [1]), recording(50, "supine")])
+    assert seen == [list(range(17)), [i * 50 // 20 for i in range(20)]]
+    assert looked_at == [(17 + 20) * (1 + POSTURE_COPIES_REAL)]
 
 
 def test_simulated_people_alone_teach_postures_that_real_people_show(pmd: Path) -> None:

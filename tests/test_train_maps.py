@@ -4,7 +4,7 @@ import numpy as np
 
 from edge.manifest import Preprocessing
 from firmware_bridge.geometry import Grid
-from train.maps import Examples, Group, Maps
+from train.maps import NOWHERE, Examples, Group, Maps
 
 MODEL = Grid(64, 32, 2.54, 2.54)
 
@@ -47,6 +47,16 @@ def test_joints_of_another_grid_land_on_the_model_where_they_are_in_centimetres(
     np.testing.assert_allclose(examples.joints_norm[1, :, 0], expected, atol=1e-6)
     np.testing.assert_allclose(examples.joints_norm[1, :, 1], 0.5, atol=1e-6)
     assert examples.inputs.shape == (6, 64, 32)
+
+
+def test_joints_that_nobody_annotated_are_nowhere_on_the_model() -> None:
+    maps = some_maps()
+    maps.joints[1, 3] = 0
+    maps.joints[1, 4, 2] = 0  # a guess has its place
+    joints = maps.examples(MODEL, Preprocessing()).joints_norm
+    np.testing.assert_array_equal(joints[1, 3], [NOWHERE, NOWHERE, 0])
+    np.testing.assert_array_equal(joints[[0, 2]], np.broadcast_to([NOWHERE, NOWHERE, 0], (2, 14, 3)))
+    np.testing.assert_allclose(joints[1, 4], [0.25, 0.5, 0])
 
 
 def test_examples_of_different_mats_join() -> None:

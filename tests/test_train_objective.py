@@ -8,10 +8,12 @@ import pytest
 import torch
 from test_train_crwt import GRID, blobs, data, small
 
+from edge.manifest import Preprocessing
 from edge.preprocess import Preprocessor
 from train.compute import Compute
 from train.config import LossWeights
 from train.crwt import Crwt
+from train.maps import Maps
 from train.sampling import Batch, TrainingSet
 
 
@@ -86,6 +88,16 @@ def test_joints_of_a_map_that_nobody_annotated_are_no_guesses() -> None:
     half = batch()
     half.joints[:3] = torch.tensor([0.5, 0.5, 0.0])
     assert joint_term(1.0, half) == joint_term(0.0, half)
+
+
+def test_joints_that_were_never_annotated_are_no_guesses() -> None:
+    """Random moves bring the mat's corner in, which is where data sets that lack a joint leave it."""
+    blank = blobs()
+    joints_cm = blank.joints_norm * [GRID.width_cm, GRID.height_cm, 1]
+    joints_cm[:, 3:9] = 0
+    maps = Maps(blank.inputs, GRID, blank.groups, blank.group_index, joints_cm.astype(np.float32))
+    joints = torch.from_numpy(maps.examples(GRID, Preprocessing()).joints_norm)
+    assert joint_term(1.0, batch(joints=joints)) == joint_term(0.0, batch(joints=joints))
 
 
 def consistency(run: Crwt, of: Batch) -> float:

@@ -75,6 +75,28 @@ def test_missing_folders_subjects_and_joints_are_named(tmp_path: Path) -> None:
     assert failure.value.code == Exit.MISSING_INPUT
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no JSON",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"frames": []}',
+        b'{"frames": {"S1/1": [[1, 2, 2]]}}',
+        b'{"frames": {"S1/1": ' + str([[None, 2, 2]] * 14).replace("None", "null").encode() + b"}}",
+    ],
+)
+def test_a_file_without_joints_is_named(tmp_path: Path, content: bytes) -> None:
+    write_experiment_i(tmp_path)
+    joints = tmp_path / "joints.json"
+    joints.write_bytes(content)
+    with pytest.raises(Failure, match=r"joints\.json is no file of joints") as failure:
+        read_pmd(tmp_path, joints=joints)
+    assert failure.value.code == Exit.FOREIGN_DATA
+    assert "\n" not in str(failure.value)
+
+
 def test_people_of_both_experiments_are_one_person() -> None:
     assert [person_of("ii", s) for s in (1, 2, 3, 4)] == [person_of("i", s) for s in (1, 2, 3, 5)]
     assert person_of("ii", 7) not in {person_of("i", s) for s in range(1, 14)}

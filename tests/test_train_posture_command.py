@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from posture_people import checkpoint_file
+from untrained import untrained
 
 from firmware_bridge.errors import Exit, run_command
+from train.config import TrainConfig
 from train.posture import command
 
 
@@ -57,6 +59,13 @@ def test_what_cannot_be_tested_is_refused_in_words(
     given = [part for fold in folds for part in ("--fold", fold.format(model=model))]
     assert posture(*given, "--data", pmd, "--joints", joints_i, "--heads", "linear") == code
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_model_that_nobody_taught_joints_is_refused(pmd: Path, joints_i: Path, tmp_path: Path, capsys) -> None:
+    untrained(TrainConfig(), ["pmd:1"]).save(tmp_path / "a.pt")
+    fold = ("--fold", f"{tmp_path / 'a.pt'}=3")
+    assert posture(*fold, "--data", pmd, "--joints", joints_i, "--heads", "linear") == Exit.USAGE
+    assert "a.pt finds no joints" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("fold", ["checkpoint.pt", "=3", "checkpoint.pt=three"])

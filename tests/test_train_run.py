@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from firmware_bridge.errors import Exit, run_command
+from edge.manifest import Training
+from firmware_bridge.errors import Exit, Failure, run_command
 from train import eval as train_eval
 from train import export as train_export
 from train import run as train_run
 from train.checkpoint import load_checkpoint, sha256_of
+from train.run import require_same_training
 from train.simulated import FIRST_TRAINING_SEED
 
 TINY = ("--steps-mask", 2, "--steps-map", 4, "--batch", 4, "--simulated-people", 6, "--threads", 1)
@@ -68,8 +70,45 @@ def test_a_folder_of_another_run_is_not_overwritten(trained: Path, pmd: Path, jo
     assert run("--data", pmd, "--subjects", 12, "--out", trained.parent, *TINY, "--seed", 5) == Exit.USAGE
     assert "trained with other settings" in capsys.readouterr().err
     assert run("--data", pmd, "--subjects", 11, "--out", trained.parent, *TINY) == Exit.USAGE
-    assert "trained on other people" in capsys.readouterr().err
+    assert "trained on other people (pmd:12, not pmd:11)" in capsys.readouterr().err
+    assert run("--data", pmd, "--subjects", 12, "--out", trained.parent, *TINY) == Exit.USAGE
+    assert "trained on other people's labels (pmd:12, not none)" in capsys.readouterr().err
     assert trained.read_bytes() == before
+
+
+def recorded(command: str = "train-run --data pmd --subjects 1 --out run", **changes: object) -> Training:
+    known = {"data": ["pmd"], "people": ["pmd:1"], "labelled_people": ["pmd:1"], "simulated_seeds": "", "steps": 7}
+    return Training.model_validate(known | {"command": command, "software": "0"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("now", "difference"),
+    [
+        (recorded(people=["pmd:2"]), r"on other people \(pmd:1, not pmd:2\)"),
+        (recorded(data=["slp"]), r"on other data \(pmd, not slp\)"),
+        (recorded(labelled_people=[]), r"on other people's labels \(pmd:1, not none\)"),
+        (recorded(init_sha256="0" * 64), r"began from another model \(none, not 0{64}\)"),
+        (
+            recorded("train-run --data pmd --experiment ii --subjects 1 --out run"),
+            r"on other maps of these people \(Experiment I, not Experiment II, sponge mat\)",
+        ),
+    ],
+)
+def test_a_run_that_learned_from_anything_else_is_not_gone_on_with(now: Training, difference: str) -> None:
+    with pytest.raises(Failure, match=f"^run/checkpoint.pt .*{difference}: choose another --out$") as refused:
+        require_same_training(Path("run/checkpoint.pt"), recorded(), now)
+    assert refused.value.code == Exit.USAGE
+
+
+def test_the_two_mats_of_experiment_ii_are_told_apart() -> None:
+    sponge, air = (recorded(f"train-run --data pmd --experiment ii{mat}") for mat in ("", " --mat=air"))
+    with pytest.raises(Failure, match=r"Experiment II, sponge mat, not Experiment II, air mat"):
+        require_same_training(Path("c.pt"), sponge, air)
+
+
+def test_a_run_goes_on_however_its_options_are_written() -> None:
+    again = "train-run --threads 2 --every 5 --recordings a.matlog -c a b.toml --exp i --mat air --subjects 1 --out ./x"
+    require_same_training(Path("c.pt"), recorded(), recorded(again, steps=9, software="1", simulated_seeds="1-2"))
 
 
 def test_nothing_to_train_on_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +122,48 @@ def test_a_label_free_run_uses_nobodys_labels(pmd: Path, joints_i: Path, tmp_pat
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
     assert checkpoint.config.weights.joints == 0
     assert checkpoint.training.labelled_people == []
+    assert checkpoint.joint_map is not None
+    assert checkpoint.joint_map.people == ["pmd:12"]
+
+
+def test_joints_that_are_of_none_of_the_maps_are_refused(pmd: Path, joints_i: Path, tmp_path: Path, capsys) -> None:
+    """Experiment I's file beside Experiment II's maps."""
+    of_ii = ("--data", pmd, "--experiment", "ii", "--subjects", 1)
+    assert run(*of_ii, "--joints", joints_i, "--out", tmp_path / "run", *TINY) == Exit.MISSING_INPUT
+    assert f"{joints_i} has joints of none of these maps" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_simulated_people_who_are_never_shown_teach_no_joints(pmd: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.toml").write_text("simulated_share = 0.0\n")
+    arguments = ("--data", pmd, "--subjects", 12, "--config", tmp_path / "none.toml", "--out", tmp_path)
+    assert run(*arguments, *TINY) == Exit.OK
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert checkpoint.training.simulated_seeds == ""
+    assert not checkpoint.knows_joints
+    assert checkpoint.posture is not None
+    assert checkpoint.posture.reads == ["keypoints"]
+
+
+def test_simulated_people_alone_are_shown_whatever_their_share(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").write_text("simulated_share = 0.0\n")
+    assert run("--config", tmp_path / "none.toml", "--out", tmp_path, *TINY) == Exit.OK
+    assert load_checkpoint(tmp_path / "checkpoint.pt").knows_joints
+
+
+@pytest.mark.parametrize("option", ["--every", "--threads"])
+def test_a_count_that_is_none_is_refused(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("--out", tmp_path, option, 0)
+    assert f"argument {option}: invalid positive value: '0'" in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_any_work(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").touch()
+    assert run("--out", tmp_path / "file", *TINY) == Exit.USAGE
+    error = capsys.readouterr().err
+    assert f"cannot make the folder {tmp_path / 'file'}: File exists: choose another --out" in error
+    assert error.count("\n") == 1
 
 
 def test_a_model_is_adapted_to_unlabelled_recordings(trained: Path, pmd: Path, tmp_path: Path, capsys) -> None:

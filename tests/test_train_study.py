@@ -1,11 +1,16 @@
 """A study trains every variant with every seed and sets them side by side."""
 
 import json
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from untrained import untrained
 
 from firmware_bridge.errors import Exit, Failure
+from train import study
+from train.pmd import ATTRIBUTION
 from train.study import Run, main, markdown, planned, read_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -67,6 +72,77 @@ def test_the_study_runs_scores_and_goes_on_without_training_again(
     assert len(trained) == 2
     assert main(argv) == 0
     assert trained == {path: path.stat().st_mtime_ns for path in out.glob("*/checkpoint.pt")}
+
+
+def planted(run: Run, **training: object) -> None:
+    """A model that ended in the run's folder."""
+    checkpoint = untrained(run.config)
+    record = checkpoint.training.model_copy(update={"people": ["pmd:1"], "data": [ATTRIBUTION]} | training)
+    replace(checkpoint, training=record).save(run.folder / "checkpoint.pt")
+    (run.folder / "losses.csv").touch()
+
+
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ({"people": ["pmd:13"]}, r"trained on other people \(pmd:13, not pmd:1\)"),
+        ({"labelled_people": ["pmd:1"]}, "trained on other people's labels"),
+        ({"data": ["another"]}, "trained on other data"),
+        ({"command": "train-run --data pmd --experiment ii"}, "trained on other maps"),
+    ],
+)
+def test_a_model_that_learned_from_anything_else_is_not_scored_as_one_of_the_study(
+    training: dict[str, object], reason: str, pmd: Path, joints_i: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(study, "_train", lambda run, args: pytest.fail("trained beside a model that is not its own"))
+    planted(planned(read_study(written(tmp_path)), tmp_path)[-1], **training)
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(joints_i), "--out", str(tmp_path)]
+    with pytest.raises(
+        Failure, match=rf"without-exchange-1/checkpoint.pt was {reason}.*choose another --out"
+    ) as refused:
+        main([*argv, "--subjects", "1", "--test-subjects", "13"])
+    assert refused.value.code == Exit.USAGE
+
+
+def test_nobody_is_scored_on_a_model_that_knows_them(pmd: Path, joints_i: Path, tmp_path: Path, monkeypatch) -> None:
+    """As when two studies write into one folder at a time."""
+    monkeypatch.setattr(study, "_train", lambda run, args: planted(run, people=["pmd:13"]))
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(joints_i), "--out", str(tmp_path)]
+    with pytest.raises(Failure, match=r"pmd:13 trained .*full-0/checkpoint.pt: choose another --out") as refused:
+        main([*argv, "--subjects", "1", "--test-subjects", "13"])
+    assert refused.value.code == Exit.USAGE
+
+
+def test_a_joint_output_that_nobody_taught_is_not_scored(pmd: Path, joints_i: Path, tmp_path, monkeypatch) -> None:
+    """There are simulated people, but no batch shows any."""
+    text = SMALL.replace("weights.joints = 0", "simulated_share = 0").replace("people = 0", "people = 3")
+    monkeypatch.setattr(study, "_train", lambda run, args: planted(run))
+    argv = [str(written(tmp_path, text)), "--data", str(pmd), "--joints", str(joints_i), "--out", str(tmp_path)]
+    argv += ["--json", str(tmp_path / "study.json")]
+    assert main([*argv, "--subjects", "1", "--test-subjects", "13"]) == Exit.OK
+    rows = json.loads((tmp_path / "study.json").read_text())["variants"]["full"]
+    assert len(rows) == 2
+    assert not any("joints_cm" in row for row in rows)
+
+
+def test_no_trainings_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(written(tmp_path)), "--data", ".", "--test-subjects", "1", "--out", str(tmp_path), "--jobs", "0"])
+    assert "argument --jobs: invalid positive value: '0'" in capsys.readouterr().err
+
+
+def test_training_is_on_the_experiment_and_mat_of_the_study(pmd: Path, joints_ii: Path, tmp_path, monkeypatch) -> None:
+    commands: list[list[str]] = []
+
+    def failing(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", failing)
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(joints_ii), "--out", str(tmp_path)]
+    with pytest.raises(Failure, match="full-0 failed"):
+        main([*argv, "--experiment", "ii", "--mat", "air", "--subjects", "1", "--test-subjects", "2"])
+    assert "--experiment ii --mat air --subjects 1" in " ".join(commands[0])
 
 
 def test_several_seeds_are_shown_as_mean_with_least_and_largest() -> None:

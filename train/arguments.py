@@ -16,9 +16,12 @@ def subject_list(text: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.partition("-")
         try:
-            subjects += range(int(first), int(last if dash else first) + 1)
+            between = range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is no list of subjects such as 1-3,13") from None
+        if not between:
+            raise argparse.ArgumentTypeError(f"{part!r} names no subject: write {last}-{first}")
+        subjects += between
     if len(set(subjects)) != len(subjects):
         raise argparse.ArgumentTypeError(f"{text!r} names a subject twice")
     return subjects
@@ -38,6 +41,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def make_folder(folder: Path) -> None:
+    """What a long run is going to write into is there before it begins. Raises Failure (2) where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"cannot make the folder {folder}: {error.strerror}: choose another --out", Exit.USAGE) from None
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True, formats: bool = False) -> None:

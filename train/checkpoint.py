@@ -51,8 +51,9 @@ class Checkpoint:
 
     @property
     def knows_joints(self) -> bool:
-        """Whether the encoder's joint output was trained; otherwise only a joint map can tell joints."""
-        return self.config.weights.joints > 0
+        """Whether real or simulated people taught the joint output; otherwise only a joint map can tell joints."""
+        teachers = self.training.labelled_people or self.training.simulated_seeds
+        return self.config.weights.joints > 0 and bool(teachers)
 
     @property
     def readable_body(self) -> Body | None:
@@ -123,6 +124,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise Failure(f"no checkpoint {path}: train-run writes one into its --out folder", Exit.MISSING_INPUT)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}")
         if content["format"] != FORMAT:
             raise Failure(f"checkpoint {path} has format {content['format']}, not {FORMAT}", Exit.BAD_CONFIG)
         return Checkpoint(

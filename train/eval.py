@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure("--joints FILE is needed to score joints: see data/pmd-joints in the repository", Exit.USAGE)
     if (args.model is None) == (not args.fold):
         raise Failure("give either --model FILE or --fold FILE=SUBJECTS, one for each fold", Exit.USAGE)
+    for path in filter(None, (args.json, args.markdown)):
+        if not path.parent.is_dir():
+            raise Failure(f"no folder {path.parent} for {path.name}: make it first", Exit.MISSING_INPUT)
     how = {"mirrored_too": args.mirrored_too, "body": not args.without_body}
     if args.model:
         folds = [(Evaluated(args.model, **how), read_data(args))]
@@ -68,7 +72,9 @@ def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[
         checkpoint = load_checkpoint(path)
         if args.without_body:
             checkpoint.body = None
-        people = [int(p.removeprefix("pmd:")) for p in checkpoint.training.people]
+        people = [int(found[1]) for p in checkpoint.training.people if (found := re.fullmatch(r"pmd:(\d+)", p))]
+        if not people:
+            raise Failure(f"{path} was trained on nobody of pmd: --label-budget needs their labels", Exit.USAGE)
         training = read_pmd(args.data, people, joints=args.joints)
         folds.append(list(label_budget(checkpoint, training, test.medians().labelled(), args.label_budget)))
     return [pooled_budget(parts) for parts in zip(*folds, strict=True)]

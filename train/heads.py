@@ -19,6 +19,8 @@ from train.maps import Examples, Maps
 from train.predict import FloatModel
 
 COPIES: Final = 8
+MOST: Final = 2000
+"""Maps that heads are fitted on, of real and of simulated people each: a recording may have a hundred times as many."""
 CONFIDENCE_MAPS: Final = 500
 COPY_CHANGES: Final = Augmentation(mirror=0.5, rotation_deg=12, scale=0.08, shift_cm=8)
 POSTURE_CHANGES: Final = COPY_CHANGES.model_copy(update={"soft_layer": 0.7, "gamma": 0.5})
@@ -67,7 +69,7 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Sequence[
     model = FloatModel(checkpoint)
 
     def seen(maps: Sequence[Maps]) -> list[Examples]:
-        return [m.medians().examples(checkpoint.grid, checkpoint.config.preprocessing) for m in maps]
+        return [m.examples(checkpoint.grid, checkpoint.config.preprocessing) for m in _telling(maps)]
 
     real_parts, simulated_parts = seen(real), seen(simulated)
     if checkpoint.knows_joints:
@@ -85,11 +87,25 @@ def fit_heads(checkpoint: Checkpoint, real: Sequence[Maps], simulated: Sequence[
     _fit_posture(checkpoint, model, in_copies)
 
 
+def _telling(sources: Sequence[Maps]) -> list[Maps]:
+    """One map each of the groups whose joints or posture are known: at most MOST, evenly over each source."""
+    known = [m.joints[..., 2].any(1) | np.array([bool(group.posture) for group in m.groups]) for m in sources]
+    told = [(m, np.flatnonzero(k)) for m, k in zip(sources, known, strict=True) if k.any()]
+    most = MOST // max(1, len(told))
+    return [m.of_groups(_evenly(groups, most).tolist()).medians() for m, groups in told]
+
+
+def _evenly(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    count = min(len(values), max(1, most))
+    return values[np.arange(count) * len(values) // count]
+
+
 def _fit_posture(checkpoint: Checkpoint, model: FloatModel, parts: Sequence[tuple[Examples, int]]) -> None:
     """On parts with one map a group, and so many copies of each; every part counts the same.
 
     Where the maps do not show two postures there is no head.
     """
+    parts = [(part, copies) for part, copies in parts if any(group.posture for group in part.groups)]
     reads = ["keypoints", "joints"] if checkpoint.knows_joints else ["keypoints"]
     x, names, weight = [], [], []
     for part, copies in parts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from edge.manifest import Preprocessing
 from edge.preprocess import Preprocessor
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
+
+NOWHERE: Final = -10.0
+"""Of the model's grid: where joints are that nobody annotated, too far off for any random move to bring them back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Maps:
         preprocessor = Preprocessor(self.grid, model, constants)
         blocks = [preprocessor(self.pressure[i : i + 256]) for i in range(0, len(self), 256)]
         inputs = np.concatenate(blocks) if blocks else np.zeros((0, model.rows, model.cols), np.float32)
-        xy_norm = preprocessor.model_norm(self.joints[..., :2])
+        annotated = self.joints.any(-1, keepdims=True)
+        xy_norm = np.where(annotated, preprocessor.model_norm(self.joints[..., :2]), NOWHERE)
         joints_norm = np.concatenate([xy_norm, self.joints[..., 2:]], -1).astype(np.float32)
         return Examples(inputs, self.groups, self.group_index, joints_norm)
 
@@ -90,7 +94,7 @@ class Examples:
     group_index: NDArray[np.int64]
     """(N,) which group a map belongs to."""
     joints_norm: NDArray[np.float32]
-    """(G, 14, 3): x, y in 0..1 of the model's grid and visibility."""
+    """(G, 14, 3): x, y in 0..1 of the model's grid and visibility; NOWHERE and 0 where not annotated."""
 
     @classmethod
     def joined(cls, parts: Sequence["Examples"]) -> "Examples":

@@ -3,16 +3,17 @@
 https://physionet.org/content/pmd/1.0.0/ - M. Baran Pouyan et al., IEEE BHI 2017, ODC-By 1.0.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
+from train.annotations import Points
 from train.maps import Group, Maps
 
 Experiment = Literal["i", "ii"]
@@ -42,6 +43,12 @@ the right foot across, 12 its mirror image (in person 5's two files the arms are
 
 _SUPINE_I: Final = {1, *range(8, 13), 15, 16, 17}
 _RIGHT_I: Final = {2, 4, 5, 13}
+
+
+class _Joints(BaseModel):
+    """What is read of a file of joints; train.annotations tells what else it may hold."""
+
+    frames: dict[str, Points]
 
 
 def read_pmd(
@@ -148,7 +155,13 @@ def _read_joints(path: Path | None, groups: Sequence[str], grid: Grid, experimen
         return joints
     if not path.is_file():
         raise Failure(f"no joints file {path}: see data/pmd-joints in the repository", Exit.MISSING_INPUT)
-    frames = json.loads(path.read_text())["frames"]
+    try:
+        frames = _Joints.model_validate_json(path.read_bytes()).frames
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        message = f"{path} is no file of joints ({reason}): see data/pmd-joints in the repository"
+        raise Failure(message, Exit.FOREIGN_DATA) from None
     for g, name in enumerate(groups):
         entry = frames.get(name.removeprefix(f"pmd-{experiment}/"))
         if entry is not None:

@@ -14,7 +14,7 @@ from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from train.adapt import read_init
-from train.arguments import add_data_arguments, command_line, read_data
+from train.arguments import add_data_arguments, command_line, make_folder, positive, read_data
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
 from train.config import TrainConfig, documented_toml, read_config
@@ -56,18 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     grid = Grid(config.rows, config.cols, config.pitch_cm, config.pitch_cm)
     real = _real_maps(args)
-    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + config.simulated_people)
+    seeds = _simulated_seeds(config, real)
     if not real and not seeds:
         raise Failure("nothing to train on: give --data, --recordings or --simulated-people", Exit.USAGE)
-    console.print("reading maps ...")
-    simulated = [read_simulated(seeds, grid)] if seeds else []
-    training = _provenance(args, config, real, command_line("train-run", argv))
+    training = provenance(args, config, real, command_line("train-run", argv))
     if init:
         training = init.passed_on(training)
-    if earlier and earlier.training.people != training.people:
-        raise Failure(f"{path} was trained on other people: choose another --out", Exit.USAGE)
-    if earlier and earlier.training.init_sha256 != training.init_sha256:
-        raise Failure(f"{path} began from another model: choose another --out", Exit.USAGE)
+    if earlier:
+        require_same_training(path, earlier.training, training)
+    make_folder(args.out)
+    console.print("reading maps ...")
+    simulated = [read_simulated(seeds, grid)] if seeds else []
     run = Crwt(config, grid, init.checkpoint if init else None, compute=compute, processes=processes)
     history: list[dict[str, float]] = []
     if earlier:
@@ -127,22 +126,62 @@ def _train(
 def _real_maps(args: argparse.Namespace) -> list[Maps]:
     """--joints is about pmd where --data is given, else about the recordings."""
     data = [read_data(args)] if args.data else []
-    joints = None if args.data else args.joints
-    return data + (read_recordings(args.recordings, joints) if args.recordings else [])
+    recordings = read_recordings(args.recordings, None if args.data else args.joints) if args.recordings else []
+    if args.joints and not any(len(maps.labelled()) for maps in data or recordings):
+        raise Failure(
+            f"{args.joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
+            Exit.MISSING_INPUT,
+        )
+    return data + recordings
 
 
-def _provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps], command: str) -> Training:
+def _simulated_seeds(config: TrainConfig, real: list[Maps]) -> range:
+    """None where no batch would show any beside the real maps: see train.sampling."""
+    are_shown = not real or round(config.batch // config.micro_batches * config.simulated_share) > 0
+    return range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + (config.simulated_people if are_shown else 0))
+
+
+def provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps], command: str) -> Training:
+    """What a checkpoint says of a run on `real` and on the simulated people that `config` wants."""
     labelled = {p for m in real for p in m.labelled().people} if config.weights.joints else set()
-    last = FIRST_TRAINING_SEED + config.simulated_people - 1
+    seeds = _simulated_seeds(config, real)
     return Training(
         data=[ATTRIBUTIONS[args.format]] if args.data else [],
         people=sorted({p for m in real for p in m.people}),
         labelled_people=sorted(labelled),
-        simulated_seeds=f"{FIRST_TRAINING_SEED}-{last}" if config.simulated_people else "",
+        simulated_seeds=f"{seeds[0]}-{seeds[-1]}" if seeds else "",
         steps=config.steps,
         command=command,
         software=version("spmkd"),
     )
+
+
+def require_same_training(path: Path, earlier: Training, now: Training) -> None:
+    """Failure (2) where the model at `path` learned from anything else: what it claims to know would be wrong."""
+    wanted = _learned_from(now)
+    for difference, known in _learned_from(earlier).items():
+        if known != wanted[difference]:
+            values = f"{known or 'none'}, not {wanted[difference] or 'none'}"
+            raise Failure(f"{path} {difference} ({values}): choose another --out", Exit.USAGE)
+
+
+def _learned_from(training: Training) -> dict[str, str]:
+    """Keyed by what is wrong with a model where that is not the same."""
+    return {
+        "was trained on other people": ", ".join(training.people),
+        "was trained on other data": "; ".join(training.data),
+        "was trained on other maps of these people": _experiment(training.command),
+        "was trained on other people's labels": ", ".join(training.labelled_people),
+        "began from another model": training.init_sha256 or "",
+    }
+
+
+def _experiment(command: str) -> str:
+    """Which of pmd's experiments and mats a recorded command is about: the same people lie on all of them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_data_arguments(parser, required=False)
+    args, _ = parser.parse_known_args(command.split()[1:])
+    return "Experiment I" if args.experiment == "i" else f"Experiment II, {args.mat} mat"
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
@@ -183,8 +222,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision", choices=list(PRECISIONS), help="of convolutions (default: bfloat16 on a GPU that has it)"
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
-    parser.add_argument("--every", type=int, default=200, metavar="STEPS", help="between checkpoints (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
+    parser.add_argument(
+        "--every", type=positive, default=200, metavar="STEPS", help="between checkpoints (%(default)s)"
+    )
     defaults = TrainConfig()
     for name, meaning in {
         "steps_mask": "steps of stage 1, contact or not",

@@ -16,7 +16,7 @@ class Batch(NamedTuple):
     inputs: Tensor
     """(B, 1, H, W) model inputs."""
     joints: Tensor
-    """(B, 14, 3): x_norm, y_norm, visibility; all zero where not annotated."""
+    """(B, 14, 3): x_norm, y_norm, visibility, as Examples has them."""
     others: Tensor | None = None
     """(B, 1, H, W): the same people in the same posture, in another frame or the very same; None: the very same."""
 

@@ -19,14 +19,14 @@ from rich.table import Table
 
 from edge.manifest import Strict
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, read_data, subject_list
+from train.arguments import add_data_arguments, command_line, make_folder, positive, read_data, subject_list
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig, documented_toml, first_problem, laid_over
 from train.evaluated import Evaluated
 from train.label_budget import label_budget, pooled_budget
 from train.maps import Maps
 from train.reconstruction import Rebuilder, measure
-from train.run import CHECKPOINT, LOSSES
+from train.run import CHECKPOINT, LOSSES, provenance, require_same_training
 from train.scoring import score, summary
 
 COLUMNS: Final = {
@@ -73,13 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure("give --subjects to train on and --joints to score by", Exit.USAGE)
     study = read_study(args.study)
     runs = planned(study, args.out)
-    test = read_data(argparse.Namespace(**vars(args) | {"subjects": args.test_subjects}))
+    training, test = read_data(args), read_data(argparse.Namespace(**vars(args) | {"subjects": args.test_subjects}))
+    for run in runs:
+        _require_own(run, args, training)
     console = Console(stderr=True)
     with ThreadPoolExecutor(args.jobs) as pool:
         ended = pool.map(lambda run: _train(run, args), runs)
         for _ in track(ended, "training", total=len(runs), console=console):
             pass
-    training = read_data(args)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in study.variants}
     for run in track(runs, "scoring", console=console, transient=True):
         rows[run.variant].append(_measured(run, training, test))
@@ -119,30 +120,48 @@ def planned(study: Study, out: Path) -> list[Run]:
     return runs
 
 
+def _require_own(run: Run, args: argparse.Namespace, training: Maps) -> None:
+    """Failure (2) where the run's folder holds a model that learned from other maps or labels."""
+    path = run.folder / CHECKPOINT
+    if not path.is_file():
+        return
+    own = provenance(args, run.config, [training], command_line("train-run", _arguments(run, args)))
+    if not run.labelled:
+        own = own.model_copy(update={"labelled_people": []})
+    require_same_training(path, load_checkpoint(path).training, own)
+
+
 def _train(run: Run, args: argparse.Namespace) -> None:
     """A process of its own; one that was cut off goes on, one that has ended is left as it is."""
     has_ended = (run.folder / LOSSES).is_file()
     if has_ended and load_checkpoint(run.folder / CHECKPOINT).config == run.config:
         return
-    run.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run.folder)
     (run.folder / "config.toml").write_text(documented_toml(run.config))
-    subjects = ",".join(map(str, args.subjects))
-    command = [sys.executable, "-c", "from train.commands import run; run()", "--data", str(args.data)]
-    command += ["--subjects", subjects, "--config", str(run.folder / "config.toml"), "--out", str(run.folder)]
-    command += ["--threads", "1", *(["--joints", str(args.joints)] if run.labelled else [])]
+    command = [sys.executable, "-c", "from train.commands import run; run()", *_arguments(run, args)]
     with (run.folder / "log.txt").open("w") as log:
         if subprocess.run(command, stderr=log, check=False).returncode:
             last = (run.folder / "log.txt").read_text().strip().splitlines()[-1:]
             raise Failure(f"training {run.folder} failed: {''.join(last)}", Exit.CHECK_FAILED)
 
 
+def _arguments(run: Run, args: argparse.Namespace) -> list[str]:
+    """Of train-run."""
+    subjects = ",".join(map(str, args.subjects))
+    arguments = ["--data", str(args.data), "--experiment", args.experiment, "--mat", args.mat, "--subjects", subjects]
+    arguments += ["--config", str(run.folder / "config.toml"), "--out", str(run.folder), "--threads", "1"]
+    return arguments + (["--joints", str(args.joints)] if run.labelled else [])
+
+
 def _measured(run: Run, training: Maps, test: Maps) -> dict[str, float]:
     path = run.folder / CHECKPOINT
-    checkpoint = load_checkpoint(path)
+    checkpoint, scored = load_checkpoint(path), score(Evaluated(path), test)
+    if known := scored.seen_in_training:
+        raise Failure(f"{', '.join(known)} trained {path}: choose another --out or other people", Exit.USAGE)
     rebuild = Rebuilder(checkpoint)
     medians = test.medians()
     l1, _, ssim = measure(rebuild(medians).maps, rebuild.inputs(medians)).mean(0)
-    result = summary([score(Evaluated(path), test)])
+    result = summary([scored])
     labelled = medians.labelled()
     budget = len(training.labelled().people)
     linear = next(b for b in label_budget(checkpoint, training, labelled, [budget]) if b.source == "keypoints")
@@ -152,7 +171,7 @@ def _measured(run: Run, training: Maps, test: Maps) -> dict[str, float]:
         "equivariance_cm": result["equivariance_keypoints_cm"],
         "keypoints_linear_cm": pooled_budget([linear])["mean_cm"],
     }
-    if run.config.weights.joints and (run.labelled or run.config.simulated_people):
+    if checkpoint.knows_joints:
         measured["joints_cm"] = result["joints"]["mean_cm"]
     return measured
 
@@ -191,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_arguments(parser)
     parser.add_argument("--test-subjects", type=subject_list, required=True, metavar="LIST", help="people to score on")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder a run; goes on there")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time (%(default)s)")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="trainings at a time (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here too")
     return parser

@@ -20,6 +20,7 @@ from firmware_bridge.recording import read_recording
 from train.annotate.guess import on_mat
 from train.annotations import Points, frame_name
 from train.maps import Maps
+from train.recordings import recording_files, require_own_names
 
 APART_US: Final = 1_000_000
 """Frames nearer in time than this are near copies: one of them is looked at."""
@@ -55,12 +56,8 @@ def of_recordings(paths: Sequence[Path], model: Manifest, keep: Collection[str] 
 
     Raises Failure: 66 for missing files, 65 for files that are no recordings, 2 for two of the same name.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.matlog")) if path.is_dir() else [path])]
-    if not files:
-        raise Failure(f"no .matlog in {', '.join(map(str, paths))}: edge-run --record writes them", Exit.MISSING_INPUT)
-    twice = [name for name, count in Counter(file.name for file in files).items() if count > 1]
-    if twice:
-        raise Failure(f"two recordings are named {twice[0]}: rename one, labels go by file name", Exit.USAGE)
+    files = recording_files(paths)
+    require_own_names(files)
     return [candidate for file in files for candidate in of_recording(file, model, keep)]
 
 

@@ -47,6 +47,10 @@ def _open(args: argparse.Namespace) -> Session:
         layout, what = CANONICAL, ["--recordings", *args.recordings]
     else:
         layout, what = PMD[args.experiment], ["--data", args.data, "--experiment", args.experiment]
+        if args.experiment == "ii":
+            what += ["--mat", args.mat]
+        if args.subjects:
+            what += ["--subjects", ",".join(map(str, args.subjects))]
     use = shlex.join(map(str, ["train-run", *what, "--joints", args.out, "--out", "runs/mine"]))
     return open_session(args.out, layout, read, model, args.count, use)
 

@@ -64,7 +64,9 @@ class Fold:
 
 
 def read_fold(path: Path, subjects: Sequence[int], data: Path, joints: Path) -> Fold:
-    """Raises Failure: (2) where a test person trained the checkpoint or nobody of pmd did, (66) for missing files."""
+    """Raises Failure: (2) where a test person trained the checkpoint or nobody of pmd did or nobody taught it joints,
+    (66) for missing files.
+    """
     checkpoint = load_checkpoint(path)
     trained = checkpoint.training.people
     if seen := sorted({person_of("i", s) for s in subjects} & set(trained)):
@@ -72,6 +74,8 @@ def read_fold(path: Path, subjects: Sequence[int], data: Path, joints: Path) -> 
     numbers = sorted(int(found[1]) for person in trained if (found := re.fullmatch(r"pmd:(\d+)", person)))
     if not numbers:
         raise Failure(f"{path} was trained on nobody of pmd: there is nobody to fit heads on", Exit.USAGE)
+    if not checkpoint.knows_joints and checkpoint.joint_map is None:
+        raise Failure(f"{path} finds no joints: give train-run --joints or simulated people", Exit.USAGE)
     finder = _Finder(checkpoint, joints)
     return Fold(
         path.name,
