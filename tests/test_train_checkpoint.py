@@ -66,6 +66,18 @@ def test_the_shipped_encoder_is_small_and_rebuilds_the_same_model(tmp_path: Path
         assert torch.equal(loaded.build_encoder()(x).joints, saved.build_encoder()(x).joints)
 
 
+def test_what_is_kept_of_a_finished_run_rebuilds_maps_and_holds_its_heads_but_does_not_go_on(tmp_path: Path) -> None:
+    saved = some_checkpoint()
+    saved.to_keep().save(tmp_path / "c.pt")
+    loaded = load_checkpoint(tmp_path / "c.pt")
+    assert saved.rest
+    assert loaded.rest
+    assert loaded.rest.keys() == saved.rest.keys()
+    assert (loaded.posture, loaded.joint_map, loaded.body) == (saved.posture, saved.joint_map, saved.body)
+    assert loaded.optimizer is None
+    assert loaded.history == []
+
+
 def test_a_crash_while_writing_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     some_checkpoint().save(path)

@@ -180,10 +180,11 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         assert torch.equal(a, b)
 
 
-def test_an_encoder_alone_cannot_be_resumed() -> None:
+def test_what_is_kept_of_a_finished_run_cannot_be_resumed() -> None:
     run = Crwt(small(), GRID)
-    with pytest.raises(Failure, match="encoder alone"):
-        run.restore(run.checkpoint(TRAINING, []).encoder_only())
+    for kept in (run.checkpoint(TRAINING, []).encoder_only(), run.checkpoint(TRAINING, []).to_keep()):
+        with pytest.raises(Failure, match="a finished model alone: --init begins from it"):
+            run.restore(kept)
 
 
 def test_no_label_reaches_the_weights_when_its_loss_counts_nothing() -> None:

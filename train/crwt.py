@@ -144,7 +144,7 @@ class Crwt:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on where `checkpoint` stopped."""
         if checkpoint.rest is None or checkpoint.optimizer is None:
-            raise Failure("this checkpoint holds the encoder alone: it cannot be resumed", Exit.BAD_CONFIG)
+            raise Failure("this checkpoint holds a finished model alone: --init begins from it", Exit.BAD_CONFIG)
         self.net.encoder.load_state_dict(checkpoint.encoder)
         self._load_decoder(checkpoint.rest)
         self.optimizer.load_state_dict(checkpoint.optimizer)
