@@ -184,8 +184,9 @@ class _Export:
 
     def _nothing(self, paths: Sequence[Path]) -> Failure:
         names = ", ".join(map(str, paths))
-        if self._from_s > 0 or self._to_s < math.inf:
-            text = f"no frame of {names} is between {self._from_s:g} s and {self._to_s:g} s: choose other limits"
+        if math.isfinite(self._from_s) or math.isfinite(self._to_s):
+            limits = f"{max(0.0, self._from_s):g} s and {self._to_s:g} s"
+            text = f"no frame of {names} is between {limits}: choose other limits"
             return Failure(text, Exit.USAGE)
         return Failure(f"{names}: no whole frame to export: give another recording", Exit.FOREIGN_DATA)
 
@@ -253,7 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write; must not exist")
     parser.add_argument("--format", choices=WRITERS, help="where the ending of --out does not tell it")
     parser.add_argument(
-        "--from", dest="start", type=_seconds, default=0.0, metavar="S", help="leave out what is before (default 0)"
+        "--from",
+        dest="start",
+        type=_seconds,
+        default=-math.inf,
+        metavar="S",
+        help="leave out what is before, from the start of the first recording on",
     )
     parser.add_argument(
         "--to", dest="end", type=_seconds, default=math.inf, metavar="S", help="leave out what is from there on"

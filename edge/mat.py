@@ -70,6 +70,8 @@ class LiveMat:
         self._calibrating: Calibrating | None = None
         self._faults: FaultFinder | None = None
         self._stored_s = -math.inf
+        self._turned: str | None = None
+        """How people laid the mat in this run, which a mat that is not tared yet cannot keep for the next."""
 
     @property
     def name(self) -> str:
@@ -155,6 +157,7 @@ class LiveMat:
             text += self._keep(Calibration.model_validate(values))
         else:
             text += ", until edge-run ends: tare it, or set its orientation in the configuration"
+        self._turned = command.orientation
         yield from self.session.turn(ORIENTATIONS[command.orientation], now)
         return Reply(True, text)
 
@@ -191,6 +194,8 @@ class LiveMat:
         if isinstance(made, Refused):
             self._end_calibrating(Reply(False, made.reason))
             return
+        if self._turned:
+            made = made.model_copy(update={"orientation": self._turned})
         done = "tared; faulty taxels: " + in_words(made.faulty) if tared else "calibrated: " + worth(made)
         detail = done + self._keep(made)
         self._end_calibrating(Reply(True, detail))

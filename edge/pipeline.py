@@ -13,6 +13,7 @@ from edge.model import KeypointModel
 from edge.preprocess import Preprocessor, misfit
 from edge.smoothing import Smoother, Smoothing
 from edge.units import PressureUnit
+from edge.window import Window
 from firmware_bridge.decoder import Frame
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.messages import Info
@@ -77,7 +78,8 @@ class Pipeline:
         self._model = None if self.problem else model
         if self._model:
             manifest = self._model.manifest
-            self._preprocess = Preprocessor(self.grid, manifest.grid, manifest.preprocessing)
+            self._window = Window(self.grid, manifest.grid)
+            self._preprocess = Preprocessor(self._window.grid, manifest.grid, manifest.preprocessing)
 
     @property
     def followed(self) -> Calibration | None:
@@ -115,13 +117,14 @@ class Pipeline:
     def _points(
         self, model: KeypointModel, pressure: NDArray[np.float32], lap: Lap
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], str | None]:
-        model_input = self._preprocess(pressure)
+        shown, corner_cm = self._window(pressure)
+        model_input = self._preprocess(shown)
         lap("prepare")
         logits = model.logits(model_input)
         lap("inference")
         points, posture = model.read(logits, model_input)
         found = np.empty((len(points.value), 3))
-        found[:, :2] = self._preprocess.mat_cm(points.xy_norm)
+        found[:, :2] = self._preprocess.mat_cm(points.xy_norm) + corner_cm
         found[:, 2] = model.confidence(points)
         keypoints, joints = found[: -len(JOINTS)], found[-len(JOINTS) :]
         keypoints[:, :2] /= self._size_cm

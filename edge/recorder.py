@@ -26,7 +26,7 @@ from firmware_bridge.decoder import Decoder
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.header import MessageType
 from firmware_bridge.messages import Info
-from firmware_bridge.recording import RecordingWriter, holds
+from firmware_bridge.recording import RecordingWriter, holds, remembered
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Recorder:
         assert self._writer
         continued = not self._running or self._writer.size_bytes == 0
         if continued and raw is not info:
-            self._writer.write(info, unix_us)
+            self._writer.write(remembered(info), unix_us)
         self._writer.write(raw, unix_us)
         if not self._running:
             self._running, self._halted = True, False

@@ -146,6 +146,7 @@ class Replay:
             if isinstance(item.line, Pose):
                 output(item.line)
 
+        self._decoder.interrupted()  # where a file was cut off, its rest is no message of the next one
         run_replay(
             path,
             self._decoder,

@@ -1,6 +1,7 @@
 """What a mat does -> the items that tell of it. No IO and no clock: live ports and replays drive the same code."""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -75,6 +76,9 @@ class Session:
         self._stale = False
         self._waiting_since_s: float | None = None
         self._period_s = 0.0
+        self._frame_s: float | None = None
+        self._waited_s = math.inf
+        """For the latest frame, where the mat does not tell its rate."""
         self._health_s: float | None = None
         self._poses_at_health = 0
 
@@ -115,8 +119,10 @@ class Session:
         if watch:
             watch("wait")
         self._seq = frame.seq
-        if not info.frame_rate_mhz and self._waiting_since_s is not None:
-            self._period_s = now.steady_s - self._waiting_since_s
+        if not info.frame_rate_mhz and self._frame_s is not None:
+            waited_s = now.steady_s - self._frame_s
+            self._period_s, self._waited_s = min(waited_s, self._waited_s), waited_s  # one long wait is an outage
+        self._frame_s = now.steady_s
         self._waiting_since_s = now.steady_s
         if self._stale:
             self._stale = False

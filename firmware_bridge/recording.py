@@ -8,10 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from firmware_bridge import slip
 from firmware_bridge.decoder import Decoder, Event
-from firmware_bridge.encoder import encode
+from firmware_bridge.encoder import encode, encode_raw
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.header import VERSION, Header
+from firmware_bridge.header import CRC, HEADER, VERSION, Header
 from firmware_bridge.messages import HostTime, Info, Message
 
 READ_BYTES: Final = 1 << 16
@@ -40,7 +41,7 @@ class Recorded:
 class RecordingWriter:
     """Writes a new recording. What comes before the first intact INFO is left out, for nobody could read it.
 
-    To record from the middle of a stream, write the raw bytes of the latest INFO first.
+    To record from the middle of a stream, write the latest INFO, `remembered`, first.
     Every message is handed to the operating system at once: a crash of the process loses none. A power cut may
     lose what was written after the last `sync`.
     Raises Failure where the file exists (nothing raw is ever overwritten) or cannot be made, OSError from
@@ -109,6 +110,16 @@ def holds(kind: type[Message], raw: bytes) -> bool:
     """Whether `raw` (Received.raw) is an intact message of that kind."""
     start = bytes([VERSION, kind.TYPE])
     return raw[1:3] == start and any(isinstance(received.event, kind) for received in Decoder().feed(raw))
+
+
+def remembered(raw: bytes) -> bytes:
+    """An INFO (Received.raw) for the start of a recording that begins later than it came.
+
+    With sequence 0 it would say that the boot was seen, and frames from before the recording would count as lost.
+    """
+    body = slip.unescape(raw.strip(slip.END))
+    header = Header._make(HEADER.unpack_from(body))
+    return raw if header.seq else encode_raw(header._replace(seq=1), body[HEADER.size : -CRC.size])
 
 
 def read_recording(path: Path, decoder: Decoder | None = None, start_byte: int = 0) -> Iterator[Recorded]:

@@ -90,6 +90,27 @@ def test_the_files_of_one_night_become_one_file(tmp_path: Path, pmd: Path) -> No
     assert seqs(tmp_path / "end.npz") == [2, 3, 4]
 
 
+@pytest.mark.parametrize("poses", [False, True])
+def test_a_file_that_began_before_the_first_one_is_not_left_out(tmp_path: Path, poses: bool) -> None:
+    """As where the host's clock was set back between two files."""
+    first = Night(tmp_path / "1.matlog").mat().frames(scans(3)).done()
+    second = Night(tmp_path / "2.matlog", START_US - 3_600_000_000).mat().frames(scans(4), first_seq=3).done()
+    how = ("--poses", "--model", package(tmp_path / "package")) if poses else ()
+    export(first, second, "--out", tmp_path / "a.npz", *how)
+    assert seqs(tmp_path / "a.npz") == list(range(7))
+    export(first, second, "--out", tmp_path / "b.npz", "--from", 0, *how)
+    assert seqs(tmp_path / "b.npz") == [0, 1, 2]
+
+
+def test_after_a_file_that_is_cut_off_the_next_one_is_gone_on_with(tmp_path: Path) -> None:
+    first = Night(tmp_path / "1.matlog").mat().frames(scans(4)).done()
+    first.write_bytes(first.read_bytes()[:-500])
+    second = Night(tmp_path / "2.matlog", START_US + 400_000).mat().frames(scans(4), first_seq=4).done()
+    model = package(tmp_path / "package")
+    export(first, second, "--out", tmp_path / "a.npz", "--poses", "--model", model, "--to", 0.7)
+    assert seqs(tmp_path / "a.npz") == [0, 1, 2, 4, 5, 6]
+
+
 def test_frames_read_mirrored_too_have_the_joints_that_edge_run_finds_so(tmp_path: Path, pmd: Path) -> None:
     night = Night(tmp_path / "people.matlog").mat().frames(people(pmd)[:8]).done()
     model = package(tmp_path / "package")

@@ -298,6 +298,20 @@ def test_an_orientation_that_people_chose_outlives_the_zero_that_is_stored_later
     assert kept.orientation == "180"
 
 
+def test_a_mat_that_was_turned_before_it_was_tared_keeps_its_orientation_for_the_next_run(
+    model: KeypointModel, tmp_path: Path
+) -> None:
+    bed = Bed(model, tmp_path)
+    bed.go_on(1, NOBODY)
+    turned: Future[Reply] = Future()
+    list(bed.mat.obey(Command("bed", "turn", orientation="180"), turned, bed.now))
+    assert turned.result(0).text.endswith("tare it, or set its orientation in the configuration")
+    assert bed.asked("tare", NOBODY).ok
+    kept = store.read(store.path_of(tmp_path, "bed"))
+    assert kept
+    assert kept.orientation == "180"
+
+
 def test_a_mat_that_is_turned_meanwhile_keeps_its_new_orientation(model: KeypointModel, tmp_path: Path) -> None:
     bed = Bed(model, tmp_path)
     bed.asked("tare", NOBODY)

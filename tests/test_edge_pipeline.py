@@ -9,6 +9,7 @@ from edge_packages import GRID, frame, info, label_free_package, package
 from edge.model import KeypointModel
 from edge.pipeline import Pipeline
 from edge.preprocess import Preprocessor
+from edge.window import Window
 from firmware_bridge.geometry import Grid, Orientation
 from train.pmd import read_pmd
 
@@ -81,18 +82,19 @@ def test_rounding_to_whole_counts_at_a_quarter_of_the_gain_costs_less_than_a_cen
 def test_joints_and_keypoints_are_the_models_on_the_mats_own_coordinates(
     maps: np.ndarray, model: KeypointModel
 ) -> None:
-    """A mat with four rows more and two columns more than the model's: all lies one column and two rows further in."""
+    """A mat with four rows more and two columns more than the model's: all lies as much further in as its window."""
     counts = np.zeros((68, 34), np.float32)
     counts[2:66, 1:33] = maps[0]
-    result = Pipeline(model, info(Grid(68, 34, 2.54, 2.54))).step(frame(counts))
-    preprocess = Preprocessor(Grid(68, 34, 2.54, 2.54), GRID, model.manifest.preprocessing)
-    found = model.predict(preprocess(counts))
+    mat = Grid(68, 34, 2.54, 2.54)
+    result = Pipeline(model, info(mat)).step(frame(counts))
+    shown, corner_cm = Window(mat, GRID)(counts)
+    found = model.predict(Preprocessor(GRID, GRID, model.manifest.preprocessing)(shown))
     assert result.joints is not None
     assert result.keypoints is not None
     model_cm = np.array([GRID.width_cm, GRID.height_cm])
-    np.testing.assert_allclose(result.joints[:, :2], found["joints"].xy_norm * model_cm + [2.54, 5.08], atol=1e-4)
+    np.testing.assert_allclose(result.joints[:, :2], found["joints"].xy_norm * model_cm + corner_cm, atol=1e-4)
     mat_cm = np.array([34, 68]) * 2.54
-    keypoints_cm = found["keypoints"].xy_norm * model_cm + [2.54, 5.08]
+    keypoints_cm = found["keypoints"].xy_norm * model_cm + corner_cm
     np.testing.assert_allclose(result.keypoints[:, :2], keypoints_cm / mat_cm, atol=1e-6)
 
 

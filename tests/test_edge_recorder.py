@@ -27,7 +27,7 @@ from firmware_bridge.decoder import Corrupt, Decoder, Frame
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.messages import Info
-from firmware_bridge.recording import Truncated, read_recording
+from firmware_bridge.recording import Truncated, read_recording, remembered
 
 START_US = 1_700_000_000_000_000
 START_NAME = "20231114T221320Z"
@@ -136,10 +136,24 @@ def test_one_file_holds_everything_between_start_and_stop_after_the_latest_info(
     bed.frames(2)
     assert seqs(tmp_path / "night.matlog") == [3, 4, 5, 6]
     played = list(read_recording(tmp_path / "night.matlog"))
-    assert [item.raw for item in played] == [INFO, *map(frame, range(3, 7))]
+    assert [item.raw for item in played] == [remembered(INFO), *map(frame, range(3, 7))]
     assert [item.unix_us for item in played[1:]] == [START_US + seq * 100_000 for seq in range(3, 7)]
     path = tmp_path / "night.matlog"
     assert bed.told == [RecordingStarted(path), RecordingStopped(path, "as asked")]
+
+
+def test_frames_from_before_the_recording_do_not_count_as_lost_when_it_is_played(tmp_path: Path) -> None:
+    bed = Bed(RecordingSettings(min_free_mb=0, rotate_mb=0.01))
+    bed.info()
+    bed.frames(3)
+    bed.recorder.start(tmp_path)
+    bed.frames(10)
+    bed.recorder.close()
+    assert len(files(tmp_path)) > 1
+    for path in files(tmp_path):
+        decoder = Decoder()
+        frames = [item for item in read_recording(path, decoder) if isinstance(item.event, Frame)]
+        assert (decoder.counts.received, decoder.counts.lost, decoder.counts.unknown) == (len(frames), 0, 0)
 
 
 def test_nothing_is_written_before_the_first_info_and_info_is_not_repeated(bed: Bed, tmp_path: Path) -> None:

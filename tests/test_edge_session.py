@@ -126,6 +126,22 @@ def test_the_rate_of_a_mat_that_does_not_tell_is_learned(session: Session, count
     assert said(session.tick(at(12.1))) == ["stale", "health"]
 
 
+def test_an_outage_is_not_taken_for_the_rate_of_a_mat_that_does_not_tell(session: Session, counts: np.ndarray) -> None:
+    mat = info(frame_rate_mhz=None)
+    for seconds in (0, 1, 2, 3602):
+        list(session.tick(at(seconds)))
+        list(session.frame(frame(counts, seconds & 0xFF), mat, at(seconds)))
+    assert said(session.tick(at(3607.1)))[0] == "stale"
+
+
+def test_a_mat_that_does_not_tell_its_rate_may_become_slower(session: Session, counts: np.ndarray) -> None:
+    mat = info(frame_rate_mhz=None)
+    for seconds in (0, 1, 2, 12, 22):
+        list(session.frame(frame(counts, seconds), mat, at(seconds)))
+    assert "stale" not in said(session.tick(at(71)))
+    assert "stale" in said(session.tick(at(73)))
+
+
 def test_setting_the_clock_back_makes_nothing_stale(session: Session, counts: np.ndarray) -> None:
     list(session.frame(frame(counts), MAT, at(0)))
     assert said(session.tick(Instant(1_700_000_000 - 3600, 1.0))) == []
