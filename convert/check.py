@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from convert.calibration import refuse_seen, seen_by
@@ -55,7 +56,7 @@ def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
         if args.fold:
             raise Failure("--fold goes with --data, not with --recordings", Exit.USAGE)
         return [
-            (args.model, _lying(recorded, args.frames)) for recorded in read_recordings(args.recordings, args.joints)
+            (args.model, chosen(recorded, args.frames)) for recorded in read_recordings(args.recordings, args.joints)
         ]
     if not args.fold:
         return [(args.model, read_data(args))]
@@ -65,13 +66,22 @@ def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
     return [(path, read_data(argparse.Namespace(**vars(args) | {"subjects": tested}))) for path, tested in args.fold]
 
 
-def _lying(maps: Maps, most: int) -> Maps:
-    """At most so many of a recording's frames, evenly chosen among those that show somebody."""
-    lying = [i for i, frame in enumerate(maps.pressure) if contact(frame, maps.grid).occupied]
-    if not lying:
+def chosen(maps: Maps, most: int) -> Maps:
+    """At most so many of a recording's frames that show somebody: annotated ones, then others, both evenly chosen."""
+    lying = np.array([contact(frame, maps.grid).occupied for frame in maps.pressure])
+    if not lying.any():
         raise Failure(f"nobody lies on the mat in recording {maps.groups[0].name.partition('/')[0]}", Exit.FOREIGN_DATA)
-    chosen = np.unique(np.linspace(0, len(lying) - 1, most).round().astype(int))
-    return maps.of_groups([int(maps.group_index[lying[i]]) for i in chosen])
+    annotated = maps.joints[maps.group_index, :, 2].any(1)
+    known = _evenly(np.flatnonzero(lying & annotated), most)
+    others = _evenly(np.flatnonzero(lying & ~annotated), most - len(known))
+    return maps.of_groups(maps.group_index[np.sort([*known, *others])].tolist())
+
+
+def _evenly(frames: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of `frames`."""
+    if len(frames) <= most:
+        return frames
+    return frames[np.linspace(0, len(frames) - 1, most).round().astype(int)]
 
 
 def _seen(path: Path, model: KeypointModel, maps: Maps, allowed: bool) -> list[str]:
@@ -118,7 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     add_data_arguments(parser, required=False, formats=True)
     parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files instead of --data")
     parser.add_argument(
-        "--frames", type=positive, default=200, metavar="N", help="at most so many of a recording (%(default)s)"
+        "--frames",
+        type=positive,
+        default=200,
+        metavar="N",
+        help="at most so many of a recording, annotated ones first (%(default)s)",
     )
     parser.add_argument(
         "--every-frame", action="store_true", help="shifts of int8 over every frame too, not only over median maps"

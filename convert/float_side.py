@@ -1,6 +1,6 @@
 """What an int8 model is measured by: the float model that it was made from, in PyTorch and as a float graph."""
 
-import tempfile
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convert.graph import in_float
 from convert.litert import float_graph
-from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX
+from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX, encoder_bytes
 from edge.body import BodyPrior
 from edge.keypoints import HeatmapDecoder, Keypoints
 from edge.manifest import Manifest
@@ -58,15 +58,12 @@ def float_side(model: Path, manifest: Manifest, checkpoint: Path | None, graph: 
 def float_model_of(path: Path, manifest: Manifest) -> Checkpoint:
     """The checkpoint at `path`, if the int8 model was made from it; its encoder alone counts."""
     checkpoint = load_checkpoint(path)
-    if manifest.encoder_sha256 not in (None, sha256_of(path)):
-        with tempfile.TemporaryDirectory() as folder:
-            encoder = Path(folder) / path.name
-            checkpoint.encoder_only().save(encoder)
-            if sha256_of(encoder) != manifest.encoder_sha256:
-                raise Failure(
-                    f"{path} is not what model {manifest.name} was made from: give --checkpoint the right one",
-                    Exit.BAD_CONFIG,
-                )
+    encoder_sha256 = hashlib.sha256(encoder_bytes(checkpoint)).hexdigest()
+    if manifest.encoder_sha256 not in (None, sha256_of(path), encoder_sha256):
+        raise Failure(
+            f"{path} is not what model {manifest.name} was made from: give --checkpoint the right one",
+            Exit.BAD_CONFIG,
+        )
     return checkpoint
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -20,7 +21,7 @@ from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
 from edge.runtime import Interpreter
 from firmware_bridge.errors import Exit, Failure
-from train.checkpoint import Checkpoint, sha256_of
+from train.checkpoint import Checkpoint
 from train.cost import multiply_accumulates, parameters
 from train.maps import Maps
 from train.predict import FloatModel
@@ -39,26 +40,35 @@ class Package:
     manifest: Manifest
     float_model: bytes
     """The same graph before quantisation, its outputs in the order of the manifest's."""
+    encoder: bytes
+    """The same in PyTorch."""
 
-    def write(self, folder: Path) -> list[Path]:
-        """Two .tflite and the .json; returns their paths."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def files(self) -> dict[str, bytes]:
+        """What each file holds, by its name."""
         name = self.manifest.name
-        content = {
+        return {
             f"{name}.tflite": self.model,
             f"{name}.json": _one_key_a_line(self.manifest).encode(),
             f"{name}{FLOAT_SUFFIX}": self.float_model,
+            f"{name}{ENCODER_SUFFIX}": self.encoder,
         }
-        for file, data in content.items():
-            (folder / file).write_bytes(data)
-        return [folder / file for file in content]
 
 
-def write_encoder(checkpoint: Checkpoint, folder: Path, name: str) -> Path:
-    """The float encoder alone, as the accuracy check reads it."""
-    path = folder / f"{name}{ENCODER_SUFFIX}"
-    checkpoint.encoder_only().save(path)
-    return path
+def write_together(files: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Nothing in `folder` is replaced before all files are written; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+        for name, data in files.items():
+            Path(partial, name).write_bytes(data)
+        return [Path(partial, name).replace(folder / name) for name in files]
+
+
+def encoder_bytes(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint of the float encoder alone, as the accuracy check reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "encoder.pt")
+        checkpoint.encoder_only().save(path)
+        return path.read_bytes()
 
 
 def convert(
@@ -66,7 +76,6 @@ def convert(
     inputs: NDArray[np.float32],
     people: Sequence[str],
     name: str,
-    encoder: Path,
     progress: Progress = iter,
 ) -> Package:
     """Quantise with the ranges that `inputs` (N, rows, cols), maps of `people`, give; the accuracy table is empty."""
@@ -91,12 +100,13 @@ def convert(
                 zero_point=tensor.zero_point,
             )
         )
+    encoder = encoder_bytes(checkpoint)
     manifest = Manifest(
         name=name,
         version=__version__,
         requires_software=REQUIRES_SOFTWARE,
         model_sha256=hashlib.sha256(model).hexdigest(),
-        encoder_sha256=sha256_of(encoder),
+        encoder_sha256=hashlib.sha256(encoder).hexdigest(),
         variant=checkpoint.config.encoder.variant,
         rows=grid.rows,
         cols=grid.cols,
@@ -120,7 +130,7 @@ def convert(
         mac=multiply_accumulates(network, grid.rows, grid.cols),
         arena_bytes=kernels.arena_bytes(),
     )
-    return Package(model, manifest, stripped(graph))
+    return Package(model, manifest, stripped(graph), encoder)
 
 
 def with_accuracy(package: Package, checkpoint: Checkpoint, test: Maps) -> Package:

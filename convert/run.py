@@ -17,9 +17,9 @@ from rich.progress import track
 
 from convert.calibration import refuse_seen, simulated, trained_on
 from convert.float_head import FLOAT_HEAD_SUFFIX, with_float_head
-from convert.package import Package, convert, with_accuracy, write_encoder
+from convert.package import Package, convert, with_accuracy, write_together
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, read_data, subject_list
+from train.arguments import add_data_arguments, make_folder, read_data, subject_list
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
 from train.recordings import read_recordings
@@ -32,18 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     test = _test_maps(args, checkpoint)
     console.print("reading maps to calibrate on ...")
     maps, people = _calibration_maps(args, checkpoint)
+    folder = args.out or args.checkpoint.parent
+    make_folder(folder)
     inputs = np.concatenate([m.examples(checkpoint.grid, checkpoint.config.preprocessing).inputs for m in maps])
     console.print(f"converting, calibrating on {len(inputs):,} maps of {', '.join(people)} ...")
-    encoder = write_encoder(checkpoint, args.out or args.checkpoint.parent, args.name)
     progress = partial(track, description="calibrating", total=len(inputs), console=console, transient=True)
-    package = convert(checkpoint, inputs, people, args.name, encoder, progress)
+    package = convert(checkpoint, inputs, people, args.name, progress)
     if test is not None:
         package = with_accuracy(package, checkpoint, test)
-    paths = [*package.write(encoder.parent), encoder]
+    files = package.files()
     if args.head == "float":
-        paths.append(encoder.with_name(f"{args.name}{FLOAT_HEAD_SUFFIX}"))
-        paths[-1].write_bytes(with_float_head(package.model, package.manifest))
-    _print(package, paths, console)
+        files[f"{args.name}{FLOAT_HEAD_SUFFIX}"] = with_float_head(package.model, package.manifest)
+    _print(package, write_together(files, folder), console)
     return Exit.OK
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from convert_once import Converted, convert_once
 
-from convert.check import main
+from convert.check import chosen, main
 from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Info
 from firmware_bridge.recording import RecordingWriter, read_recording
 from firmware_bridge.skeleton import JOINTS
 from train.export import main as export
+from train.maps import Group, Maps
+from train.simulated import read_simulated
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,35 @@ def test_a_recording_needs_no_annotations(converted: Converted, pmd: Path, tmp_p
     assert (found["people"], found["maps"]) == (["recording:night"], 20)
     assert found["int8"]["mean_cm"] is None
     assert 0 < found["int8"]["mean_shift_cm"] < 0.5
+
+
+def night(annotated: Sequence[int]) -> Maps:
+    """A recording of 40 frames; nobody lies there in the first ten."""
+    person = read_simulated([0], Grid(64, 32, 2.54, 2.54))
+    pressure = np.repeat(person.pressure, 40, 0)
+    pressure[:10] = 0
+    joints = np.zeros((40, len(JOINTS), 3), np.float32)
+    joints[annotated] = person.joints
+    return Maps(pressure, person.grid, [Group(f"{i}", "recording:night") for i in range(40)], np.arange(40), joints)
+
+
+@pytest.mark.parametrize(
+    ("annotated", "most", "expected"),
+    [
+        ([12, 13, 14, 36], 8, [10, 12, 13, 14, 21, 30, 36, 39]),
+        ([12, 13, 14, 36], 3, [12, 14, 36]),
+        ([12, 13, 14, 36], 100, range(10, 40)),
+        ([], 4, [10, 20, 29, 39]),
+        (range(40), 4, [10, 20, 29, 39]),
+    ],
+    ids=["some", "more than asked for", "all asked for", "none", "every frame"],
+)
+def test_of_a_recording_annotated_frames_come_first(
+    annotated: Sequence[int], most: int, expected: Sequence[int]
+) -> None:
+    maps = chosen(night(annotated), most)
+    assert [int(group.name) for group in maps.groups] == list(expected)
+    assert maps.joints[:, :, 2].any(1).tolist() == [i in annotated for i in expected]
 
 
 def test_a_recording_of_an_empty_mat_is_refused(converted: Converted, tmp_path: Path) -> None:

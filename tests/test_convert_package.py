@@ -1,4 +1,4 @@
-"""The three files belong together, say what is true and are small."""
+"""The files belong together, say what is true and are small."""
 
 import hashlib
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from convert_once import Converted, convert_once, examples_once
 
 from convert.kernels import MicroKernels
-from convert.package import convert, write_encoder
+from convert.package import convert, write_together
 from edge.manifest import read_manifest
 from edge.model import KeypointModel
 from edge.runtime import Interpreter
@@ -87,12 +87,20 @@ def test_a_label_free_model_ships_without_the_untrained_joint_output(
     weights = trained.config.weights.model_copy(update={"joints": 0.0})
     checkpoint = replace(trained, config=trained.config.model_copy(update={"weights": weights}), posture=None)
     inputs = examples_once(pmd, 1).inputs
-    encoder = write_encoder(checkpoint, tmp_path, "free")
-    package = convert(checkpoint, inputs, ["pmd:1"], "free", encoder)
+    package = convert(checkpoint, inputs, ["pmd:1"], "free")
     assert [(o.name, o.index) for o in package.manifest.outputs] == [("keypoints", 0)]
-    package.write(tmp_path)
+    write_together(package.files(), tmp_path)
     found = KeypointModel.from_files(tmp_path / "free.tflite").predict(inputs[0])
     assert found["joints"].xy_norm.shape == (14, 2)
     assert np.isfinite(found["joints"].xy_norm).all()
     with pytest.raises(Failure, match="no joint map"):
-        convert(replace(checkpoint, joint_map=None), inputs, ["pmd:1"], "free", encoder)
+        convert(replace(checkpoint, joint_map=None), inputs, ["pmd:1"], "free")
+
+
+def test_no_file_is_replaced_where_one_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileNotFoundError):
+        write_together({"a": b"new", "missing/b": b"new"}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+    assert write_together({"a": b"new", "b": b"new"}, tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"new"}

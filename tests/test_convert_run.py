@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter as LiteRt
-from convert_once import Converted, convert_once
+from convert_once import DEFAULT_ENCODER, Converted, convert_once
 from numpy.typing import NDArray
 from torch import nn
 from untrained import untrained
 
+from convert.package import Package
 from convert.run import main
-from edge.manifest import JointMap, Manifest
+from edge.manifest import JointMap, Manifest, read_manifest
 from edge.model import KeypointModel
 from edge.runtime import Interpreter
 from firmware_bridge.errors import Exit, Failure
@@ -162,6 +163,53 @@ def test_wrong_people_and_missing_data_are_refused_and_nothing_is_written(
         main([str(converted.checkpoint), *filled, "--out", str(tmp_path / "out")])
     assert refusal.value.code == code
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Path:
+    """A label-free checkpoint without a joint map, and the package of another one beside it."""
+    config = TrainConfig(
+        rows=32, cols=32, pitch_cm=5.0, encoder=ReferenceConfig(keypoints=16), weights=LossWeights(joints=0)
+    )
+    checkpoint = untrained(config)
+    training = checkpoint.training.model_copy(update={"simulated_seeds": "1000000-1000001"})
+    replace(checkpoint, training=training).save(tmp_path / "checkpoint.pt")
+    for suffix in (".tflite", ".json", ".float.tflite", ".encoder.pt", ".float-head.tflite"):
+        (tmp_path / f"model{suffix}").write_bytes(b"former")
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_refused_checkpoint_leaves_the_former_package_as_it_was(former: Path) -> None:
+    before = contents(former)
+    with pytest.raises(Failure, match="label-free and has no joint map") as refusal:
+        main([str(former / "checkpoint.pt")])
+    assert refusal.value.code == Exit.BAD_CONFIG
+    assert contents(former) == before
+
+
+def test_an_interruption_leaves_the_former_package_as_it_was(former: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the last step before files are written."""
+    package = Package(b"new", read_manifest(DEFAULT_ENCODER.with_name("default.json")), b"new", b"new")
+
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convert.run.convert", lambda *_: package)
+    monkeypatch.setattr("convert.run.with_float_head", interrupted)
+    before = contents(former)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(former / "checkpoint.pt"), "--head", "float"])
+    assert contents(former) == before
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_work_begins(former: Path) -> None:
+    with pytest.raises(Failure, match="cannot make the folder") as refusal:
+        main([str(former / "checkpoint.pt"), "--out", str(former / "checkpoint.pt")])
+    assert refusal.value.code == Exit.USAGE
 
 
 def test_a_missing_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
