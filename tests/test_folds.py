@@ -55,5 +55,6 @@ def test_the_results_print_what_these_models_have(
     assert main([*command, "--json", str(tmp_path / "scored.json")]) == Exit.OK
     scored = json.loads((tmp_path / "scored.json").read_text())["joints"]
     (line,) = [line for line in (REPOSITORY / "docs" / "RESULTS.md").read_text().splitlines() if f"| {row} |" in line]
-    printed = [float(cell.split("(")[0]) for cell in line.split("|")[2:5]]
-    assert printed == pytest.approx([scored["mean_cm"], scored["pck_5cm"], scored["pck_10cm"]], abs=0.051)
+    mean_cm, pck_5cm, pck_10cm = (float(cell.split("(")[0]) for cell in line.split("|")[2:5])
+    assert mean_cm == pytest.approx(scored["mean_cm"], abs=0.011)
+    assert (pck_5cm, pck_10cm) == pytest.approx((scored["pck_5cm"], scored["pck_10cm"]), abs=0.4)  # one joint
