@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge.model import KeypointModel
 from edge.preprocess import Preprocessor, misfit
+from edge.window import Window
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
 from train.annotations import DECIMALS, Points
@@ -21,14 +22,19 @@ _RIGHT_CM: Final = {
 """Someone on the back, from the middle of the mat."""
 
 
-def guess(model: KeypointModel, mat: Grid, model_input: NDArray[np.float32]) -> Points:
-    """The joints that `model` finds, or a plain figure in the middle of a mat that it cannot read."""
+def guess(model: KeypointModel, mat: Grid, pressure: NDArray[np.float32]) -> Points:
+    """The joints that `model` finds on a map (rows, cols) as edge-run does, or a plain figure in the middle of a mat
+    that it cannot read.
+    """
     manifest = model.manifest
     if misfit(mat, manifest.grid):
         return plain_figure(mat)
-    found = model.predict(model_input)
+    window = Window(mat, manifest.grid)
+    shown, corner_cm = window(pressure)
+    preprocess = Preprocessor(window.grid, manifest.grid, manifest.preprocessing)
+    found = model.predict(preprocess(shown))
     _, confidence = model.confidences(found)
-    xy_cm = Preprocessor(mat, manifest.grid, manifest.preprocessing).mat_cm(found["joints"].xy_norm)
+    xy_cm = preprocess.mat_cm(found["joints"].xy_norm) + corner_cm
     return on_mat(xy_cm, np.digitize(confidence, [LIKELY, CLEAR]), mat)
 
 

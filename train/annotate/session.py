@@ -167,6 +167,6 @@ def _map(model: KeypointModel, candidate: Candidate) -> Map:
     problem = misfit(candidate.grid, model.manifest.grid)
     return Map(
         candidate,
-        guess(model, candidate.grid, candidate.model_input),
+        guess(model, candidate.grid, candidate.pressure),
         f"a plain figure: {problem}" if problem else "model",
     )
