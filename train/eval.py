@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,7 @@ from train.checkpoint import load_checkpoint
 from train.evaluated import Evaluated
 from train.label_budget import label_budget, pooled_budget
 from train.maps import Maps
-from train.pmd import read_pmd
+from train.pmd import read_pmd, subjects_of
 from train.scoring import score, summary
 
 LABELS: Final = {"joints": "joints", "keypoints_linear": "joints from the keypoints, linear map"}
@@ -72,7 +71,7 @@ def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[
         checkpoint = load_checkpoint(path)
         if args.without_body:
             checkpoint.body = None
-        people = [int(found[1]) for p in checkpoint.training.people if (found := re.fullmatch(r"pmd:(\d+)", p))]
+        people = subjects_of(checkpoint.training.people)
         if not people:
             raise Failure(f"{path} was trained on nobody of pmd: --label-budget needs their labels", Exit.USAGE)
         training = read_pmd(args.data, people, joints=args.joints)

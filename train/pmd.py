@@ -3,6 +3,7 @@
 https://physionet.org/content/pmd/1.0.0/ - M. Baran Pouyan et al., IEEE BHI 2017, ODC-By 1.0.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -90,6 +91,11 @@ def read_pmd(
 def person_of(experiment: Experiment, subject: int) -> str:
     """The person's name over both experiments."""
     return f"pmd:{subject if experiment == 'i' else PERSON_OF_II.get(subject, f'ii-{subject}')}"
+
+
+def subjects_of(people: Sequence[str]) -> list[int]:
+    """Experiment I's numbers of those among `people` who have one: the inverse of `person_of`."""
+    return [int(found[1]) for person in people if (found := re.fullmatch(r"pmd:(\d+)", person))]
 
 
 def pose_i(group: Group) -> int | None:

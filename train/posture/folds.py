@@ -1,6 +1,5 @@
 """What a fold's checkpoint finds on the people it was trained on and on people new to it, beside annotated joints."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from train.augment import random_similarity
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.heads import COPY_CHANGES
 from train.maps import Examples, Group
-from train.pmd import person_of, read_pmd
+from train.pmd import person_of, read_pmd, subjects_of
 from train.posture.graphs import body_graph, nearest_graph
 from train.predict import FloatModel
 
@@ -71,7 +70,7 @@ def read_fold(path: Path, subjects: Sequence[int], data: Path, joints: Path) -> 
     trained = checkpoint.training.people
     if seen := sorted({person_of("i", s) for s in subjects} & set(trained)):
         raise Failure(f"{path} was trained on {', '.join(seen)}: test it on people who are new to it", Exit.USAGE)
-    numbers = sorted(int(found[1]) for person in trained if (found := re.fullmatch(r"pmd:(\d+)", person)))
+    numbers = sorted(subjects_of(trained))
     if not numbers:
         raise Failure(f"{path} was trained on nobody of pmd: there is nobody to fit heads on", Exit.USAGE)
     if not checkpoint.knows_joints and checkpoint.joint_map is None:
