@@ -18,7 +18,8 @@ from convert.sections import pictures, sections, title
 from edge.contact import contact
 from edge.model import KeypointModel
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, positive, read_data, tested_fold
+from firmware_bridge.numbers import positive
+from train.arguments import add_data_arguments, read_data, tested_fold
 from train.maps import Maps
 from train.progress import progress_bar
 from train.recordings import read_recordings

@@ -24,6 +24,7 @@ from edge.messages import Pose
 from edge.model import KeypointModel
 from edge.replayed import How, Progress, Replay, read_calibration
 from firmware_bridge.errors import Exit, Failure, run_command
+from firmware_bridge.numbers import number
 from firmware_bridge.skeleton import JOINTS
 
 CORRECTING: Final = tuple(flag.removeprefix("--") for flag in CORRECTIONS)
@@ -183,15 +184,8 @@ def _where(place: Place) -> str:
     return f"seq {place.seq} at {time} UTC"
 
 
-def _limit_cm(text: str) -> float:
-    limit_cm = float(text)
-    if not 0 <= limit_cm < math.inf:
-        raise ValueError
-    return limit_cm
-
-
 def _parser() -> argparse.ArgumentParser:
-    _limit_cm.__name__ = "distance in cm"  # argparse says "invalid <name> value"
+    limit_cm = number("distance in cm", float, lambda cm: 0 <= cm < math.inf)
     parser = argparse.ArgumentParser(
         prog="edge-diff", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -219,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         "--calibration", action="append", default=[], metavar="FILE", help="a .calibration.json, or none (the default)"
     )
     parser.add_argument(
-        "--max-mean-cm", type=_limit_cm, metavar="CM", help="exit code 1 where joints are farther apart on average"
+        "--max-mean-cm", type=limit_cm, metavar="CM", help="exit code 1 where joints are farther apart on average"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     return parser

@@ -34,6 +34,7 @@ from edge.smoothing import Smoothing
 from firmware_bridge.errors import Exit, Failure, run_command
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.messages import Info
+from firmware_bridge.numbers import time_s
 
 ENDINGS: Final = {".npz": "npz", ".csv": "csv", ".asf": "tekscan"}
 
@@ -238,15 +239,7 @@ def _check(args: argparse.Namespace) -> str:
     return str(chosen)
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
 def _parser() -> argparse.ArgumentParser:
-    _seconds.__name__ = "number of seconds"  # argparse says "invalid <name> value"
     parser = argparse.ArgumentParser(
         prog="edge-export", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -256,13 +249,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from",
         dest="start",
-        type=_seconds,
+        type=time_s,
         default=-math.inf,
         metavar="S",
         help="leave out what is before, from the start of the first recording on",
     )
     parser.add_argument(
-        "--to", dest="end", type=_seconds, default=math.inf, metavar="S", help="leave out what is from there on"
+        "--to", dest="end", type=time_s, default=math.inf, metavar="S", help="leave out what is from there on"
     )
     add_corrections(parser)
     poses = parser.add_argument_group("poses")

@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from firmware_bridge.errors import Exit, Failure, run_command
 from firmware_bridge.header import MAX_SIDE, SampleFormat
+from firmware_bridge.numbers import number, rate_hz, seed, time_s
 from firmware_bridge.scans import (
     DEFAULT_GRID,
     SCENES,
@@ -27,7 +28,7 @@ from firmware_bridge.scans import (
     simulated_scans,
     truth_line,
 )
-from firmware_bridge.virtual_mat import DEFAULT_RATE_MHZ, HIGHEST_RATE_MHZ, LOWEST_RATE_MHZ, VirtualMat
+from firmware_bridge.virtual_mat import DEFAULT_RATE_MHZ, VirtualMat
 
 LONGEST_WAIT_S: Final = 0.2
 """Between two looks at whether to stop."""
@@ -76,7 +77,7 @@ def _write(master: int, data: bytes) -> bytes:
 
 
 def _mat(args: argparse.Namespace, truth: TextIO | None) -> VirtualMat:
-    rate_mhz = args.rate
+    rate_mhz = None if args.rate is None else round(args.rate * 1000)
     if args.replay:
         info, scans = recorded_scans(args.replay)
         rate_mhz = rate_mhz or info.frame_rate_mhz or DEFAULT_RATE_MHZ
@@ -118,8 +119,8 @@ def _now_us() -> int:
 def _stop_on_signals() -> Callable[[], bool]:
     """SIGTERM and SIGINT are noted, not raised, so that no message or truth line is cut in two."""
     seen: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: seen.append(number))
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(caught, lambda which, frame: seen.append(which))
     return lambda: bool(seen)
 
 
@@ -169,20 +170,6 @@ def _link_to(name: str, link: Path | None) -> Iterator[None]:
                 link.unlink()
 
 
-def _rate_mhz(text: str) -> int:
-    rate_mhz = float(text) * 1000
-    if not LOWEST_RATE_MHZ <= rate_mhz <= HIGHEST_RATE_MHZ:
-        raise ValueError
-    return round(rate_mhz)
-
-
-def _rows(text: str) -> int:
-    rows = int(text)
-    if not 1 <= rows <= MAX_SIDE:
-        raise ValueError
-    return rows
-
-
 def _sample_format(text: str) -> SampleFormat:
     try:
         return SampleFormat[text.upper()]
@@ -190,41 +177,23 @@ def _sample_format(text: str) -> SampleFormat:
         raise ValueError from None
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 1e9:
-        raise ValueError
-    return seconds
-
-
-def _seed(text: str) -> int:
-    seed = int(text)
-    if seed < 0:
-        raise ValueError
-    return seed
+_sample_format.__name__ = "sample format (u8, u12 or u16)"  # argparse says "invalid <name> value"
 
 
 def _parser() -> argparse.ArgumentParser:
-    for kind, name in (
-        (_rate_mhz, "rate (0.1 to 200)"),
-        (_rows, "number of rows (1 to 255)"),
-        (_sample_format, "sample format (u8, u12 or u16)"),
-        (_seconds, "number of seconds"),
-        (_seed, "seed (a whole number from 0)"),
-    ):
-        kind.__name__ = name  # argparse says "invalid <name> value"
+    rows = number("number of rows (1 to 255)", int, lambda rows: 1 <= rows <= MAX_SIDE)
     parser = argparse.ArgumentParser(prog="bridge-sim", description=__doc__.replace("`", ""))
     parser.add_argument("--link", type=Path, metavar="PATH", help="stable name: a symbolic link to the pty")
-    parser.add_argument("--seed", type=_seed, default=0, help="a new simulated person for each (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="a new simulated person for each (default 0)")
     parser.add_argument("--scene", choices=SCENES, default="night", help="somebody lies down, or nobody comes")
-    parser.add_argument("--rate", type=_rate_mhz, metavar="HZ", help="frames/s (default 10, or the recording's)")
+    parser.add_argument("--rate", type=rate_hz, metavar="HZ", help="frames/s (default 10, or the recording's)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="frames of a recording instead of a person")
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="write the true joints of each frame sent (JSON lines)"
     )
-    parser.add_argument("--duration", type=_seconds, metavar="S", help="stop after so many seconds")
+    parser.add_argument("--duration", type=time_s, metavar="S", help="stop after so many seconds")
     parser.add_argument("--sample-format", type=_sample_format, default=SampleFormat.U12, help="u8, u12 or u16")
-    parser.add_argument("--chunk-rows", type=_rows, metavar="N", help="send a frame in chunks of so many rows")
+    parser.add_argument("--chunk-rows", type=rows, metavar="N", help="send a frame in chunks of so many rows")
     return parser
 
 

@@ -155,7 +155,7 @@ def test_simulated_people_alone_are_shown_whatever_their_share(tmp_path: Path) -
 def test_a_count_that_is_none_is_refused(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run("--out", tmp_path, option, 0)
-    assert f"argument {option}: invalid positive value: '0'" in capsys.readouterr().err
+    assert f"argument {option}: invalid whole number from 1 value: '0'" in capsys.readouterr().err
 
 
 def test_a_file_in_place_of_the_folder_is_refused_before_any_work(tmp_path: Path, capsys) -> None:

@@ -128,7 +128,7 @@ def test_a_joint_output_that_nobody_taught_is_not_scored(pmd: Path, joints_i: Pa
 def test_no_trainings_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([str(written(tmp_path)), "--data", ".", "--test-subjects", "1", "--out", str(tmp_path), "--jobs", "0"])
-    assert "argument --jobs: invalid positive value: '0'" in capsys.readouterr().err
+    assert "argument --jobs: invalid whole number from 1 value: '0'" in capsys.readouterr().err
 
 
 def test_training_is_on_the_experiment_and_mat_of_the_study(pmd: Path, joints_ii: Path, tmp_path, monkeypatch) -> None:

@@ -35,14 +35,6 @@ def tested_fold(text: str) -> tuple[Path, list[int]]:
     return Path(path), subject_list(subjects)
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
 def make_folder(folder: Path) -> None:
     """What a long run is going to write into is there before it begins. Raises Failure (2) where it cannot be."""
     try:

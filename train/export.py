@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Flag, Info, SampleFormat
+from firmware_bridge.numbers import duration_s, rate_hz, seed
 from firmware_bridge.person import night
 from firmware_bridge.recording import RecordingWriter
 from firmware_bridge.scans import truth_line
 from firmware_bridge.sensor import Sensor
 from firmware_bridge.skeleton import JOINTS
-from firmware_bridge.virtual_mat import HIGHEST_RATE_MHZ, LOWEST_RATE_MHZ
 from train.arguments import add_data_arguments, read_data
 from train.maps import Maps
 from train.pmd import ORIENTATION_I, ORIENTATION_II
@@ -121,39 +120,12 @@ def _simulated(seed: int, grid: Grid, rate_hz: float) -> Iterator[Sample]:
         yield Sample(sensor(moment.pressure_kpa), joints, moment.posture, f"simulated/{seed}")
 
 
-def _seed(text: str) -> int:
-    seed = int(text)
-    if seed < 0:
-        raise ValueError
-    return seed
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
-def _rate_hz(text: str) -> float:
-    rate_hz = float(text)
-    if not LOWEST_RATE_MHZ <= rate_hz * 1000 <= HIGHEST_RATE_MHZ:
-        raise ValueError
-    return rate_hz
-
-
 def _parser() -> argparse.ArgumentParser:
-    for kind, name in (
-        (_seed, "seed (a whole number from 0)"),
-        (_seconds, "number of seconds (above 0)"),
-        (_rate_hz, "rate (0.1 to 200)"),
-    ):
-        kind.__name__ = name  # argparse says "invalid <name> value"
     parser = argparse.ArgumentParser(prog="train-export", description=__doc__)
     add_data_arguments(parser, required=False)
     parser.add_argument("--median", action="store_true", help="one frame a file of pmd: the median of its frames")
-    parser.add_argument("--simulated", type=_seed, metavar="SEED", help="a night of this simulated person instead")
-    parser.add_argument("--duration", type=_seconds, default=60.0, metavar="S", help="of the night (%(default)s)")
-    parser.add_argument("--rate", type=_rate_hz, default=10.0, metavar="HZ", help="frames/s of the night (%(default)s)")
+    parser.add_argument("--simulated", type=seed, metavar="SEED", help="a night of this simulated person instead")
+    parser.add_argument("--duration", type=duration_s, default=60.0, metavar="S", help="of the night (%(default)s)")
+    parser.add_argument("--rate", type=rate_hz, default=10.0, metavar="HZ", help="frames/s of the night (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.matlog; joints: FILE.truth.jsonl")
     return parser

@@ -14,9 +14,10 @@ from edge.keypoints import Keypoints
 from edge.preprocess import Preprocessor
 from edge.score import SMALLEST_VISIBILITY
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.numbers import positive
 from firmware_bridge.skeleton import JOINTS
 from train import pictures
-from train.arguments import add_data_arguments, positive, read_data
+from train.arguments import add_data_arguments, read_data
 from train.evaluated import Evaluated
 from train.linear import features
 from train.maps import Maps

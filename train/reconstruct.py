@@ -13,7 +13,8 @@ from rich.progress import track
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import positive, tested_fold
+from firmware_bridge.numbers import positive
+from train.arguments import tested_fold
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
 from train.pictures import png_path, reconstructions, save

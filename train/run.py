@@ -13,8 +13,9 @@ from rich.console import Console
 from edge.manifest import Training
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
+from firmware_bridge.numbers import positive
 from train.adapt import read_init
-from train.arguments import add_data_arguments, command_line, make_folder, positive, read_data
+from train.arguments import add_data_arguments, command_line, make_folder, read_data
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
 from train.config import TrainConfig, documented_toml, read_config

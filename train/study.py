@@ -19,7 +19,8 @@ from rich.table import Table
 
 from edge.manifest import Strict
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, command_line, make_folder, positive, read_data, subject_list
+from firmware_bridge.numbers import positive
+from train.arguments import add_data_arguments, command_line, make_folder, read_data, subject_list
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig, documented_toml, first_problem, laid_over
 from train.evaluated import Evaluated

@@ -7,7 +7,6 @@ A warning names what works, but worse than it could; it leaves the exit code 0.
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from edge.doctor.software import software_checks
 from edge.model import DEFAULT_MODEL, KeypointModel
 from firmware_bridge.errors import Exit, Failure, run_command
 from firmware_bridge.link import DEFAULT_BAUD, LinkLost
+from firmware_bridge.numbers import duration_s
 from firmware_bridge.virtual_mat import open_port
 
 LISTEN_S: Final = 5.0
@@ -189,15 +189,7 @@ def _answer(heard: Heard, baud: int) -> Answer:
     return Level.FAILED, f"not a byte {said}: is the mat powered, does its firmware run, are RX and TX the right way?"
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
 def _parser() -> argparse.ArgumentParser:
-    _seconds.__name__ = "number of seconds"  # argparse says "invalid <name> value"
     parser = argparse.ArgumentParser(
         prog="edge-doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -205,7 +197,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", metavar="PORT", help="the mat's port, as for edge-run")
     parser.add_argument("--baud", help=f"speed of a serial port (default {DEFAULT_BAUD})")
     parser.add_argument(
-        "--listen", type=_seconds, default=LISTEN_S, metavar="S", help="for so many seconds (default %(default)g)"
+        "--listen",
+        type=duration_s,
+        default=LISTEN_S,
+        metavar="S",
+        help="for so many seconds (default %(default)g)",
     )
     parser.add_argument(
         "--model", type=Path, metavar="FILE", help=".tflite with its .json beside it (default: the configuration's)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.model import DEFAULT_MODEL, KeypointModel
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.numbers import positive
 from train.annotate import candidates
 from train.annotate.server import ADDRESS, listen, serve
 from train.annotate.session import Session, open_session
@@ -66,19 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_data_arguments(parser, required=False)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="whose guess to begin at")
-    parser.add_argument("--count", type=_positive, default=20, metavar="N", help="maps to annotate (%(default)s)")
+    parser.add_argument("--count", type=positive, default=20, metavar="N", help="maps to annotate (%(default)s)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="joints.json: written after every change, and resumed"
     )
     parser.add_argument("--port", type=int, default=8766, help="of the page on this machine (%(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of maps such as 20")
-    return int(text)
 
 
 def _say(line: str) -> None:
