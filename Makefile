@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all that a fresh machine needs: Python 3.11+ and make.
+# `make demo` and `make test` are all that a fresh machine needs: Python 3.11 to 3.13 and make.
 PYTHON ?= python3
 DEMO := .venv/demo
 DEV := .venv/dev

@@ -58,7 +58,7 @@ exit codes:
    0  done (also where a recording is cut off: to its last whole frame, with a warning)
    2  wrong usage, or the output exists
   65  a recording is empty, no recording, without whole frames, or changes its grid
-  66  a recording, the model or the calibration is missing
+  66  a recording, the model, the calibration or the folder of --out is missing
   70  an unexpected error, please report it
   77  the output cannot be written
   78  the model is unreadable or disagrees with its manifest, or the calibration is wrong

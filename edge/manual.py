@@ -48,11 +48,11 @@ EXIT_CODES: Final = {
     Exit.CHECK_FAILED: "a check has failed (edge-doctor; edge-run itself never ends so)",
     Exit.USAGE: "wrong usage",
     Exit.FOREIGN_DATA: "the recording is empty or no recording (one that is cut off: 0, with a warning)",
-    Exit.MISSING_INPUT: "the recording, the model, the configuration or (with --on-disconnect quit) the port is"
-    " missing",
+    Exit.MISSING_INPUT: "the recording, the model, the configuration, the token file, the folder of an output or (with"
+    " --on-disconnect quit) the port is missing",
     Exit.PORT_BUSY: "the port is busy (with --on-disconnect quit)",
     Exit.UNEXPECTED: "an unexpected error, please report it",
-    Exit.DEVICE_LOST: "the device was lost (with --on-disconnect quit)",
+    Exit.DEVICE_LOST: "the device was lost, or sent nothing for 30 s (with --on-disconnect quit)",
     Exit.PERMISSION: "no permission for the port for 10 s: the user is not in the group dialout",
     Exit.BAD_CONFIG: "the configuration is wrong, or the model is unreadable or disagrees with its manifest, or (with"
     " --on-disconnect quit) does not fit the mat",
@@ -64,7 +64,7 @@ EXAMPLES: Final = """\
   edge-run --port bed=/dev/ttyUSB0 --port couch=/dev/ttyUSB1 \\
       --output mqtt://homeassistant.local --output http://127.0.0.1:8765
   edge-run -r night.matlog | jq -c 'select(.type == "pose") | .joints.head'
-  edge-run --print-config > bed.toml; edge-run --config bed.toml --check-config
+  edge-run --port sim: --print-config > bed.toml; edge-run --config bed.toml --check-config
 """
 
 

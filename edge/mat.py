@@ -125,6 +125,7 @@ class LiveMat:
                     reply = self._record()
                 case "stop_recording":
                     self.recorder.stop()
+                    yield from self.session.given_up(now)
                     reply = Reply(True, "recording has stopped")
                 case "turn":
                     reply = yield from self._turn_mat(command, now)
@@ -145,6 +146,8 @@ class LiveMat:
         except OSError as error:
             raise Failure(f"cannot make the folder {folder}: {error.strerror}", Exit.PERMISSION) from None
         self.recorder.start(folder)
+        if full := self.recorder.lacks_room(folder):
+            return Reply(False, f"nothing is recorded yet: {full}; it begins by itself once there is room")
         return Reply(True, f"recording to {folder}")
 
     def _turn_mat(self, command: Command, now: Instant) -> Generator[Item, None, Reply]:

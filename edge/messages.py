@@ -179,6 +179,7 @@ class Health(Line):
     counts: Counts
     fps: Annotated[float, rounded(2)] | None = Field(default=None, description="poses a second since the last health")
     recording: bool = False
+    recording_waits: bool = Field(default=False, description="asked for, but the disk has no room or cannot be written")
     occupied: bool = Field(default=False, description="as it settled: neither a flicker nor a single frame counts")
     posture: str | None = Field(default=None, description="as it settled")
     turns: int = Field(default=0, description="of the person in bed since they came")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -45,8 +45,12 @@ class RecordingSettings(Strict):
 
     rotate_mb: PositiveFloat = Field(500, description="a new file after so many MB")
     rotate_hours: PositiveFloat = Field(1, description="a new file after so many hours")
-    keep_gb: PositiveFloat | None = Field(None, description="the oldest files are deleted beyond so many GB")
-    keep_days: PositiveFloat | None = Field(None, description="files that began before so many days are deleted")
+    keep_gb: PositiveFloat | None = Field(
+        None, description="the oldest files are deleted beyond so many GB; none is where not given"
+    )
+    keep_days: PositiveFloat | None = Field(
+        None, description="files that began before so many days are deleted; none is where not given"
+    )
     min_free_mb: NonNegativeFloat = Field(500, description="recording stops before the disk has less than this free")
 
     @model_validator(mode="after")
@@ -65,10 +69,11 @@ class RecordingStarted:
 
 @dataclass(frozen=True, slots=True)
 class RecordingStopped:
-    """Asked for, or because of the disk; then it goes on by itself when it can."""
+    """Asked for, or because of the disk; then it `waits`, and goes on by itself when it can."""
 
     path: Path
     reason: str
+    waits: bool = field(default=False, compare=False)
 
 
 RecordingChange = RecordingStarted | RecordingStopped
@@ -133,6 +138,13 @@ class Recorder:
                 self._writer = RecordingWriter(target)
             self._target, self._halted, self._retry_s = target, False, 0.0
 
+    def lacks_room(self, folder: Path) -> str | None:
+        """Why nothing would be recorded into `folder` now."""
+        with suppress(OSError):
+            if self._free_bytes(folder) - ROUNDING_BYTES < self.settings.min_free_mb * MB:
+                return self._full()
+        return None
+
     def stop(self, reason: str = "as asked") -> None:
         """Ends the recording, if there is one."""
         with self._lock:
@@ -166,7 +178,7 @@ class Recorder:
         needed_bytes = self.settings.min_free_mb * MB * (RESUME_FACTOR if self._halted else 1)
         folder = target if self._is_folder else target.parent
         if self._free_bytes(folder) - len(raw) - ROUNDING_BYTES < needed_bytes:
-            self._halt(f"the disk has little more than {self.settings.min_free_mb:g} MB free")
+            self._halt(self._full())
             return
         if self._halted and now_s < self._retry_s:
             return
@@ -211,10 +223,13 @@ class Recorder:
         """Not now: told once, until it runs again. A file given by name stays open, to be gone on with."""
         if not self._halted:
             log.warning("recording to %s stopped: %s", self._path(), reason)
-            self._notify(RecordingStopped(self._path(), reason))
+            self._notify(RecordingStopped(self._path(), reason, waits=True))
         self._running, self._halted = False, True
         if self._is_folder:
             self._finish()
+
+    def _full(self) -> str:
+        return f"the disk has little more than {self.settings.min_free_mb:g} MB free"
 
     def _path(self) -> Path:
         path = self._writer.path if self._writer else self._target

@@ -13,7 +13,7 @@ from edge.messages import Counts, End, EventLine, EventName, Health, Line, hello
 from edge.model import KeypointModel
 from edge.outputs.sink import Item, Picture
 from edge.pipeline import Pipeline, Result, no_lap
-from edge.recorder import RecordingChange, RecordingStarted
+from edge.recorder import RecordingChange, RecordingStarted, RecordingStopped
 from edge.regions import Regions
 from edge.smoothing import Smoothing
 from firmware_bridge.decoder import Frame, StreamCounts
@@ -62,7 +62,7 @@ class Session:
         self.info: Info | None = None
         """The mat's latest."""
         self.dropped = self.poses = self.port_losses = 0
-        self.recording = False
+        self.recording = self.recording_waits = False
         self.occupied = False
         """In the latest frame; `behaviour` tells what has settled."""
         self.behaviour = Behaviour()
@@ -75,6 +75,9 @@ class Session:
         self._seq: int | None = None
         self._stale = False
         self._waiting_since_s: float | None = None
+        self._unknown_since_s: float | None = None
+        """Since when the port is open, while no INFO has ever come."""
+        self._told_unknown = False
         self._period_s = 0.0
         self._frame_s: float | None = None
         self._waited_s = math.inf
@@ -147,6 +150,7 @@ class Session:
 
     def link(self, change: LinkDown | LinkUp, now: Instant, *, fatal: bool = False) -> Iterator[Item]:
         """The port was lost, does not open, or opened. What is `fatal` the end of the run will tell, not the log."""
+        self._unknown_since_s = now.steady_s if isinstance(change, LinkUp) else None
         match change:
             case LinkUp(down_s):
                 yield from self._event(now, "port_open", f"the port is open after {down_s:.1f} s")
@@ -160,6 +164,7 @@ class Session:
     def record(self, change: RecordingChange, now: Instant) -> Iterator[Item]:
         """A recording began or ended; the recorder has logged it."""
         self.recording = isinstance(change, RecordingStarted)
+        self.recording_waits = isinstance(change, RecordingStopped) and change.waits
         if isinstance(change, RecordingStarted):
             yield from self._event(now, "recording_started", f"recording to {change.path}", logged=False)
         else:
@@ -167,6 +172,13 @@ class Session:
             yield from self._event(now, "recording_stopped", detail, logged=False)
         if self._pipeline:
             yield self._health(now)
+
+    def given_up(self, now: Instant) -> Iterator[Item]:
+        """A recording that waits for the disk, if there is one: nobody asks for it any more."""
+        if self.recording_waits:
+            self.recording_waits = False
+            if self._pipeline:
+                yield self._health(now)
 
     def use(self, calibration: Calibration, now: Instant) -> Iterator[Item]:
         """From now on the mat is calibrated so: pressure, unit and orientation may be others than before."""
@@ -183,6 +195,7 @@ class Session:
     def tick(self, now: Instant) -> Iterator[Item]:
         """Time passed: notices missing frames; to be called at least once a second."""
         if self.info is None or self._waiting_since_s is None:
+            self._tell_unknown(now)
             return
         limit_s = max(STALE_S, STALE_PERIODS * self._period_s)
         if not self._stale and now.steady_s - self._waiting_since_s > limit_s:
@@ -191,6 +204,13 @@ class Session:
             yield self._health(now)
         elif self._health_s is None or now.steady_s - self._health_s >= HEALTH_EVERY_S:
             yield self._health(now)
+
+    def _tell_unknown(self, now: Instant) -> None:
+        """Once: there is no line yet that could tell of a port without a mat."""
+        since_s, told = self._unknown_since_s, self._told_unknown
+        if since_s is not None and not told and now.steady_s - since_s > STALE_S:
+            self._told_unknown = True
+            log.warning("%s: the port is open, but no INFO comes from a mat: edge-doctor says why", self.mat)
 
     def truncated(self, detail: str, now: Instant) -> Iterator[Item]:
         """The recording that is being played ends within a message."""
@@ -261,6 +281,7 @@ class Session:
             counts=self._counts(),
             fps=fps,
             recording=self.recording,
+            recording_waits=self.recording_waits,
             occupied=self.behaviour.occupied,
             posture=self.behaviour.posture,
             turns=self.behaviour.turns,

@@ -22,6 +22,9 @@ WRITE_TIMEOUT_S: Final = 1.0
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 3.0
 """So that a mat that is back is read again before anybody has to call it missing for long."""
+FIRST_SILENCE_S: Final = 30.0
+"""Three frame periods of the slowest mats."""
+LONGEST_SILENCE_S: Final = 600.0
 
 _GONE: Final = (serial.SerialException, OSError, termios.error)
 """All that a port raises when it is unplugged: which one depends on the call."""
@@ -147,6 +150,9 @@ class LinkUp:
 class ReopeningLink:
     """A link that is opened again whenever it is lost, after waits that double, with jitter.
 
+    So is one that stays silent: a board that hangs starts anew by it, a TCP connection whose other end is long gone
+    is noticed. Nothing but a byte ends the doubling of the silence that is borne.
+
     `open_link` is called for every try, so that a path is resolved anew each time. Its Failures are waited
     out, but for Exit.USAGE, which no waiting mends and which is raised.
     """
@@ -163,7 +169,8 @@ class ReopeningLink:
         self._open_link, self._clock_s, self._sleep, self._random = open_link, clock_s, sleep, random
         self._link: Link | None = None
         self._report: LinkDown | None = None
-        self._tries = 0
+        self._tries = self._silences = 0
+        self._heard_s = clock_s()
         self._next_try_s = self._down_since_s = clock_s()
 
     def read(self, timeout_s: float) -> bytes | LinkDown | LinkUp:
@@ -181,7 +188,11 @@ class ReopeningLink:
         except LinkLost as lost:
             return self._lose(lost)
         if data:
-            self._tries = 0
+            self._tries = self._silences = 0
+            self._heard_s = self._clock_s()
+        elif (silent_s := self._clock_s() - self._heard_s) >= self._longest_silence_s:
+            self._silences += 1
+            return self._lose(LinkLost(f"not a byte came for {silent_s:.0f} s: it is opened anew"))
         return data
 
     def write(self, data: bytes) -> bool:
@@ -199,6 +210,10 @@ class ReopeningLink:
         if self._link:
             self._link.close()
             self._link = None
+
+    @property
+    def _longest_silence_s(self) -> float:
+        return min(LONGEST_SILENCE_S, FIRST_SILENCE_S * 2.0 ** min(self._silences, 16))
 
     def _lose(self, lost: LinkLost) -> LinkDown:
         self.close()
@@ -223,7 +238,7 @@ class ReopeningLink:
                 return b""
             self.down = LinkDown(str(failure), failure.code, self._clock_s())
             return self.down
-        self.down = None
+        self.down, self._heard_s = None, self._clock_s()
         return LinkUp(self._clock_s() - self._down_since_s)
 
     def _wait(self) -> None:

@@ -341,3 +341,15 @@ def test_a_frame_that_came_before_the_port_was_lost_is_told_before_it(
     told = [getattr(item.line, "event", item.line.type) for item in items]
     assert told[-2:] == ["pose", "port_lost"]
     mat.close()
+
+
+def test_a_recording_for_which_the_disk_has_no_room_is_not_said_to_run(model: KeypointModel, tmp_path: Path) -> None:
+    mat = live_mat(model, tmp_path, None)
+    mat.recorder.settings = RecordingSettings(min_free_mb=1e12)
+    answer: Future[Reply] = Future()
+    assert list(mat.obey(Command("bed", "record"), answer, Instant(0.0, 0.0))) == []
+    assert answer.result() == Reply(
+        False,
+        "nothing is recorded yet: the disk has little more than 1e+12 MB free; it begins by itself once there is room",
+    )
+    mat.close()

@@ -2,7 +2,11 @@
 
 import importlib
 import os
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from edge.control import Reply
 from edge.messages import Pose
 from edge.outputs.http.access import HttpSettings
 from edge.outputs.sink import Item
+from edge.recorder import RecordingStopped
 from firmware_bridge.geometry import ORIENTATIONS
 
 if (reason := missing()) and not os.environ.get("CI"):
@@ -525,3 +530,187 @@ def test_who_wants_no_motion_sees_each_frame_at_once(page: "Page", live: Live, m
     page.wait_for_timeout(300)
     assert (drawn(page) == at_once).all()
     assert page.evaluate("() => getComputedStyle(document.querySelector('#connection i')).animationName") == "none"
+
+
+def test_whoever_lay_there_before_a_restart_is_not_shown_as_live(page: "Page", live: Live) -> None:
+    """The daemon is there again, the mat is not: nobody knows who lies there."""
+    expect(page.locator("#posture")).not_to_have_text("…")
+    live.sink.close()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
+    with Live(settings=HttpSettings(port=live.sink.port)) as restarted:
+        expect(page.locator("#notice")).to_have_text("no frame since edge-run started", timeout=30_000)
+        expect(page.locator("#connection")).to_have_text("waiting for frames")
+        again = LiveMat()
+        restarted.show([*again.meet(), pose_of(again)])
+        is_live(page)
+
+
+def test_a_mat_that_a_restarted_daemon_no_longer_has_is_gone(page: "Page", live: Live) -> None:
+    """It was renamed in the configuration."""
+    live.sink.close()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
+    couch = LiveMat("couch")
+    with Live("couch", settings=HttpSettings(port=live.sink.port)) as restarted:
+        restarted.show([*couch.meet(), pose_of(couch)])
+        expect(page.locator("#tare")).to_be_visible(timeout=30_000)
+        is_live(page)
+        expect(page.locator("#mats button")).to_have_count(0)
+        page.locator("#tare").click()
+        assert restarted.answered(Reply(True, "tared")).mat == "couch"
+
+
+def test_nothing_of_one_mat_stands_beside_another_that_sends_nothing(new_page: "Callable[..., Page]") -> None:
+    bed = LiveMat("bed")
+    with Live("bed", "couch") as live:
+        live.show([*bed.meet(), *bed.lying()])
+        page = new_page()
+        page.goto(live.sink.url)
+        live.show([pose_of(bed)])
+        is_live(page)
+        expect(page.locator("#posture")).not_to_have_text("…")
+        expect(page.locator("#latency tbody tr")).not_to_have_count(0)
+        page.keyboard.press("2")
+        expect(page.locator("#connection")).to_have_text("waiting for frames")
+        expect(page.locator("#posture")).to_have_text("…")
+        for figure in ("area", "peak", "centre", "sureness"):
+            expect(page.locator(f"#{figure}")).to_have_text("–")
+        expect(page.locator("#about")).to_be_empty()
+        expect(page.locator("#latency tbody tr")).to_have_count(0)
+
+
+def test_the_scale_says_the_unit_also_where_its_figure_stays(page: "Page", live: Live, mat: LiveMat) -> None:
+    """Down to 10 counts by hand; weighed, the scale begins at 10 kPa."""
+    for _ in range(12):
+        if page.locator("#full").inner_text() == "≥ 10 counts":
+            break
+        page.keyboard.press("-")
+    expect(page.locator("#full")).to_have_text("≥ 10 counts")
+    ones = np.ones((GRID.rows, GRID.cols))
+    weighed = Calibration(
+        device_id=7,
+        rows=GRID.rows,
+        cols=GRID.cols,
+        made_unix_s=1.7e9,
+        curve=PowerLaw(counts_per_kpa=60.0),
+        baseline_counts=(0 * ones).tolist(),
+        noise_counts=ones.tolist(),
+    )
+    live.show([*mat.session.use(weighed, mat._now), pose_of(mat)])
+    expect(page.locator("#peak")).to_contain_text("kPa")
+    expect(page.locator("#full")).to_have_text("≥ 10 kPa")
+
+
+def test_a_recording_that_the_disk_holds_up_can_be_stopped(page: "Page", live: Live, mat: LiveMat) -> None:
+    """It would go on by itself once there is room."""
+    held_up = RecordingStopped(Path("/recordings"), "the disk has little more than 500 MB free", waits=True)
+    live.show(mat.session.record(held_up, mat._now))
+    expect(page.locator("#record")).to_have_text("Stop recording")
+    page.locator("#record").click()
+    assert live.answered(Reply(True, "recording has stopped")).action == "stop_recording"
+    live.show(mat.session.given_up(mat._now))
+    expect(page.locator("#record")).to_have_text("Record")
+
+
+def test_escape_leads_to_no_page_without_a_way_on(new_page: "Callable[..., Page]") -> None:
+    """The browser closes a dialog at the second Escape whatever its page says."""
+    mat = LiveMat()
+    with Live(settings=HttpSettings(port=0, token=TOKEN)) as live:
+        live.show([*mat.meet(), *mat.lying()])
+        page = new_page()
+        page.goto(live.sink.url)
+        expect(page.locator("#ask")).to_be_visible()
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        expect(page.locator("#ask")).to_be_visible()
+        page.locator("#token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.locator("#ask")).to_be_hidden()
+        expect(page.locator("#about")).not_to_be_empty()
+
+
+def test_a_token_in_the_address_may_hold_any_character(new_page: "Callable[..., Page]") -> None:
+    """As `openssl rand -base64 24` writes it."""
+    mat, token = LiveMat(), "q+/Zk1+mJ0w5e==AbC+dEf%41"
+    with Live(settings=HttpSettings(port=0, token=token.removesuffix("%41"))) as live:
+        live.show([*mat.meet(), *mat.lying()])
+        page = new_page()
+        page.goto(f"{live.sink.url}#token={live.settings.token}")
+        expect(page.locator("#about")).to_contain_text("64 × 32 taxels")
+        expect(page.locator("#ask")).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", [(1024, 768), (812, 375)])
+def test_a_tablet_and_a_phone_held_sideways_show_all_figures(
+    new_page: "Callable[..., Page]", live: Live, mat: LiveMat, size: tuple[int, int]
+) -> None:
+    """In the page, not in a strip of it that has to be scrolled by itself; the map can be seen whole."""
+    page = new_page(viewport={"width": size[0], "height": size[1]})
+    page.goto(live.sink.url)
+    page.locator("#upright-yes").click()
+    live.show([pose_of(mat)])
+    is_live(page)
+    shown, all_of_it = page.evaluate("() => [machine.clientHeight, machine.scrollHeight]")
+    assert shown >= all_of_it
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    assert 150 < box["height"] < size[1]
+
+
+def test_what_is_remembered_of_a_mat_that_is_not_looked_at_is_bounded(page: "Page") -> None:
+    kept = page.evaluate(
+        "async () => { const { Speed } = await import('/figures.js'); const speed = new Speed();"
+        " const real = performance.now; let now = 0; performance.now = () => now;"
+        " for (; now < 3.6e6; now += 100) speed.add({ pose: { latency_ms: 1 }, picture: null });"
+        " performance.now = real; return [speed.arrivals_s.length, speed.latencies.length] }"
+    )
+    assert kept == [50, 300]
+
+
+@contextmanager
+def wire(port: int) -> "Iterator[tuple[int, threading.Event]]":
+    """A port that leads to `port`, and what cuts the wire: nothing goes through any more, and nobody is told."""
+    cut, ends = threading.Event(), list[socket.socket]()
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if cut.is_set():
+                    return
+                target.sendall(data)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+                ends.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1], cut
+        for one in (listener, *ends):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+    for one in ends:
+        one.close()
+
+
+def test_a_wire_that_is_cut_is_told_after_half_a_minute(
+    new_page: "Callable[..., Page]", live: Live, mat: LiveMat
+) -> None:
+    """The page waits for no answer to its goodbye: Chromium does, for a minute in which it would look live."""
+    with wire(live.sink.port) as (port, cut):
+        page = new_page()
+        page.clock.install()
+        page.goto(f"http://127.0.0.1:{port}/")
+        live.show([pose_of(mat)])
+        is_live(page)
+        cut.set()
+        page.clock.fast_forward(26_000)
+        expect(page.locator("#notice")).to_contain_text("trying again", timeout=10_000)
+        expect(page.locator("#connection")).not_to_have_attribute("data-state", "live")

@@ -73,6 +73,31 @@ def test_nothing_is_said_before_the_mat_is_known_but_all_is_counted(session: Ses
     assert dumped(session.end(at(60)))["counts"]["port_losses"] == 1
 
 
+def test_the_log_tells_once_of_an_open_port_from_which_no_info_comes(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    warnings = []
+    for opened_s in (0, 40):
+        assert said(session.link(LinkUp(0.0), at(opened_s))) == []
+        caplog.clear()
+        for passed_s in (2, 4, 30):
+            assert said(session.tick(at(opened_s + passed_s))) == []
+        warnings += [record.getMessage() for record in caplog.records]
+        lost = LinkDown("not a byte came", Exit.DEVICE_LOST, opened_s + 30)
+        assert said(session.link(lost, at(opened_s + 30))) == []
+    assert warnings == ["bed: the port is open, but no INFO comes from a mat: edge-doctor says why"]
+
+
+def test_nothing_is_said_of_a_mat_behind_a_port_that_is_lost(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    list(session.link(LinkUp(0.0), at(0)))
+    list(session.link(LinkDown("unplugged", Exit.DEVICE_LOST, 1), at(1)))
+    caplog.clear()
+    list(session.tick(at(60)))
+    assert not caplog.records
+
+
 def test_losses_of_the_port_and_reboots_are_events(session: Session, counts: np.ndarray) -> None:
     list(session.frame(frame(counts), MAT, at(0)))
     assert said(session.link(LOST, at(1))) == ["port_lost"]

@@ -281,6 +281,31 @@ class TestReopening:
                 owner.close()
         assert codes == [Exit.PORT_BUSY, Exit.MISSING_INPUT]
 
+    def test_a_port_that_stays_silent_is_opened_anew_ever_more_rarely(self, board: Board, path: Path) -> None:
+        clock = Clock()
+        link = ReopeningLink(lambda: SerialLink(str(path)), clock, clock.sleep, lambda: 1.0)
+        silences_s = []
+        for _ in range(7):
+            while not isinstance(link.read(10), LinkUp):
+                pass
+            opened_s = clock.now_s
+            while not (lost := link.read(0)):
+                clock.now_s += 1
+            assert isinstance(lost, LinkDown)
+            assert lost.code == Exit.DEVICE_LOST
+            assert "not a byte came for" in lost.reason
+            silences_s.append(clock.now_s - opened_s)
+        assert silences_s == [30, 60, 120, 240, 480, 600, 600]
+        while not isinstance(link.read(10), LinkUp):
+            pass
+        os.write(board.master, b"x")
+        assert link.read(5) == b"x"
+        clock.now_s += 29
+        assert link.read(0) == b""
+        clock.now_s += 1
+        assert isinstance(link.read(0), LinkDown)
+        link.close()
+
     def test_a_loss_while_writing_is_reported_by_the_next_read(self, board: Board) -> None:
         link = ReopeningLink(lambda: SerialLink(str(board.path)))
         assert isinstance(link.read(1), LinkUp)

@@ -367,3 +367,66 @@ def test_text_can_be_read_in_light_and_in_dark(page: "Page", scheme: str) -> Non
         }"""
     )
     assert min(ratios) >= 4.5
+
+
+def test_a_page_left_open_does_not_overwrite_what_was_done_on_another(
+    page: "Page", server: Running, night: Path, out: Path
+) -> None:
+    """train-annotate was started again, which opens a page of its own."""
+    server.kill()
+    with Running(night, "--out", out, "--count", 3, port=server.port) as again:
+        other = page.context.new_page()
+        load(other, again)
+        press(other, "0 Shift+ArrowDown Enter")
+        done = saved(other, out)
+        press(page, "Enter")
+        expect(page.locator("#saved")).to_contain_text("changed on another page")
+        assert Annotations.load(out) == done
+        page.once("dialog", lambda dialog: dialog.accept())
+        load(page, again)
+        assert page.locator("#done").inner_text() == "1"
+        press(page, "[ Shift+ArrowUp")
+        assert only(saved(page, out).frames)[0] != only(done.frames)[0]
+
+
+def test_a_page_left_open_writes_nothing_into_another_file(page: "Page", server: Running, night: Path) -> None:
+    server.kill()
+    other = night.with_name("other.json")
+    with Running(night, "--out", other, "--count", 3, port=server.port):
+        press(page, "0")
+        expect(page.locator("#saved")).to_contain_text("about another file than other.json")
+        assert not other.exists()
+
+
+def test_a_label_that_is_refused_keeps_no_other_from_the_disk(
+    page: "Page", server: Running, night: Path, out: Path
+) -> None:
+    """Its map is not in the session that was started again."""
+    server.kill()
+    page.locator("#maps button").nth(2).click()
+    press(page, "0")
+    page.locator("#maps button").nth(0).click()
+    press(page, "0 Enter")
+    with Running(night, "--out", out, "--count", 2, port=server.port) as again:
+        first = again.session()["maps"][0]["name"]
+        page.wait_for_timeout(4000)
+        expect(page.locator("#saved")).to_have_class("bad")
+        expect(page.locator("#saved")).to_contain_text("not in this session")
+        assert list(Annotations.load(out).frames) == [first]
+
+
+def test_what_was_kept_without_an_answer_is_no_change_of_others(page: "Page", server: Running, out: Path) -> None:
+    """The answer to a label got lost, and another one follows."""
+    lost = []
+
+    def lose(route: "Any") -> None:
+        lost.append(route.fetch().status)
+        route.abort()
+
+    page.route("**/label", lose, times=1)
+    press(page, "0")
+    expect(page.locator("#saved")).to_have_class("bad")
+    press(page, "n 0")
+    points = only(saved(page, out).drafts)
+    assert lost == [200]
+    assert [points[0][2], points[1][2]] == [0, 0]

@@ -27,6 +27,15 @@ HEADERS: Final = {
 }
 
 
+class Kept(BaseModel):
+    """One map as the page knows it to be kept, or to be perhaps: what it sent and had no answer to."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    points: Points | None
+    accepted: bool
+
+
 class Label(BaseModel):
     """What the page sends after each change."""
 
@@ -36,6 +45,9 @@ class Label(BaseModel):
     points: Points
     accepted: bool
     active_s: float = Field(ge=0)
+    file_id: str | None = None
+    """Which file the page shows; another may be served at the same port by now."""
+    known: list[Kept] | None = None
 
 
 def listen(port: int) -> socket.socket:
@@ -113,7 +125,10 @@ def _file(path: Path) -> Handler:
 def _put(session: Session, body: bytes) -> web.Response:
     try:
         sent = Label.model_validate_json(body)
-        session.put(sent.name, sent.points, sent.accepted, sent.active_s)
+        if sent.file_id not in (None, session.file_id):
+            raise Changed(f"this page is about another file than {session.store.path.name}: load it again")
+        known = None if sent.known is None else [(one.points, one.accepted) for one in sent.known]
+        session.put(sent.name, sent.points, sent.accepted, sent.active_s, known)
     except ValidationError as error:
         return _problem(400, f"no label: {error.errors()[0]['msg']}")
     except KeyError:

@@ -33,7 +33,7 @@ class Map:
 
 
 class Changed(Exception):
-    """The file is no longer as it was written last."""
+    """The file, or the map in it, is no longer as whoever wants to write it knows it."""
 
 
 class Store:
@@ -77,11 +77,32 @@ class Session:
     def accepted(self) -> int:
         return sum(name in self.store.annotations.frames for name in self.maps)
 
-    def put(self, name: str, points: Points, accepted: bool, active_s: float) -> None:
-        """Keep one map's joints. Raises KeyError, ValueError for what cannot be, and what Store.save raises."""
+    @property
+    def file_id(self) -> str:
+        return hashlib.sha256(str(self.store.path.resolve()).encode()).hexdigest()[:16]
+
+    def kept(self, name: str) -> tuple[Points | None, bool]:
+        """The joints of a map, and whether they are accepted."""
+        annotations = self.store.annotations
+        return annotations.frames.get(name) or annotations.drafts.get(name), name in annotations.frames
+
+    def put(
+        self,
+        name: str,
+        points: Points,
+        accepted: bool,
+        active_s: float,
+        known: Sequence[tuple[Points | None, bool]] | None = None,
+    ) -> None:
+        """Keep one map's joints. Raises KeyError, ValueError for what cannot be, and what Store.save raises.
+
+        `known`: what may be kept so far. Raises Changed where it is something else, which another page put there.
+        """
         grid = self.maps[name].candidate.grid
         if any(x > grid.cols or y > grid.rows for x, y, _ in points):
             raise ValueError(f"a joint is beside the mat of {grid.rows} x {grid.cols} taxels")
+        if known is not None and self.kept(name) not in [*known, (points, accepted)]:
+            raise Changed("this map was changed on another page meanwhile: load this page again")
         annotations = self.store.annotations
         target, other = annotations.frames, annotations.drafts
         if not accepted:
@@ -103,6 +124,7 @@ class Session:
             "mirrored": MIRRORED,
             "bones": [[JOINTS.index(a), JOINTS.index(b)] for a, b in BONES],
             "file": self.store.path.name,
+            "file_id": self.file_id,
             "use": self.use,
             "active_s": annotations.active_s,
             "full_colour": self._full_colour(),
@@ -110,8 +132,9 @@ class Session:
         }
 
     def _map_json(self, one: Map) -> dict[str, Any]:
-        candidate, annotations = one.candidate, self.store.annotations
+        candidate = one.candidate
         name, grid = candidate.name, candidate.grid
+        points, accepted = self.kept(name)
         return {
             "name": name,
             "rows": grid.rows,
@@ -121,8 +144,8 @@ class Session:
             "pressure": np.round(candidate.pressure.ravel(), 2).tolist(),
             "guess": one.guess,
             "guess_is": one.guess_is,
-            "points": annotations.frames.get(name) or annotations.drafts.get(name),
-            "accepted": name in annotations.frames,
+            "points": points,
+            "accepted": accepted,
         }
 
     def _full_colour(self) -> float:

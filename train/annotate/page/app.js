@@ -15,7 +15,7 @@ let tone = localStorage.getItem("tone") === "log" ? "log" : "root";
 let active_s = session.active_s;
 let lastInput = performance.now();
 
-const saver = new Saver((kind, text) => {
+const saver = new Saver(session, (kind, text) => {
   $("saved").className = kind;
   $("saved").setAttribute("aria-live", kind === "bad" ? "assertive" : "off");
   $("saved").textContent = kind === "good" ? `${text} in ${session.file}` : text;

@@ -17,7 +17,7 @@ export function parsePicture(buffer) {
 
 // /#token=... is taken out of the address, so that it is neither shown nor kept in the history
 export function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get(TOKEN);
+  const given = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get(TOKEN);
   if (given) {
     sessionStorage.setItem(TOKEN, given);
     history.replaceState(null, "", location.pathname);
@@ -85,9 +85,15 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     const pictures = new Map();
     let silent;
+    const lost = () => {
+      clearTimeout(silent);
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(); // which Chromium tells only after a minute where nobody answers
+      this.#again("the connection was lost");
+    };
     const heard = () => {
       clearTimeout(silent);
-      silent = setTimeout(() => (this.on.paused() ? heard() : socket.close()), SILENT_MS);
+      silent = setTimeout(() => (this.on.paused() ? heard() : lost()), SILENT_MS);
     };
     socket.onopen = () => {
       heard();
@@ -105,10 +111,7 @@ export class Connection {
       const picture = line.type === "pose" ? pictures.get(line.mat) ?? null : null;
       this.on.line(line, picture);
     };
-    socket.onclose = () => {
-      clearTimeout(silent);
-      this.#again("the connection was lost");
-    };
+    socket.onclose = lost;
   }
 
   #again(reason) {

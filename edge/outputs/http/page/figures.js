@@ -39,13 +39,15 @@ function bar(share) {
   return meter;
 }
 
-export function showPerson({ pose, picture }) {
-  put("posture", pose.occupied ? spoken(pose.posture ?? "somebody") : "nobody");
-  element("posture").classList.toggle("empty", !pose.occupied);
-  put("area", pose.occupied ? quantity(pose.contact_area_cm2, "cm²") : UNKNOWN);
+// frame: { pose, picture }, or nothing where none has come
+export function showPerson(frame) {
+  const { pose, picture } = frame ?? {};
+  put("posture", !pose ? "…" : pose.occupied ? spoken(pose.posture ?? "somebody") : "nobody");
+  element("posture").classList.toggle("empty", !pose?.occupied);
+  put("area", pose?.occupied ? quantity(pose.contact_area_cm2, "cm²") : UNKNOWN);
   put("peak", picture ? quantity(pose.peak_pressure, picture.unit) : UNKNOWN);
-  put("centre", pose.cop_cm ? pose.cop_cm.map((v) => v.toFixed(0)).join(", ") + " cm" : UNKNOWN);
-  const sure = pose.joints && Object.values(pose.joints).map((joint) => joint.confidence);
+  put("centre", pose?.cop_cm ? pose.cop_cm.map((v) => v.toFixed(0)).join(", ") + " cm" : UNKNOWN);
+  const sure = pose?.joints && Object.values(pose.joints).map((joint) => joint.confidence);
   put("sureness", sure ? `${Math.round((100 * sure.reduce((a, b) => a + b, 0)) / sure.length)} %` : UNKNOWN);
 }
 
@@ -84,6 +86,7 @@ export function showEvents(events) {
 }
 
 export function showAbout(hello) {
+  if (!hello) return put("about", "");
   const { model, grid, firmware, software } = hello;
   put("about", `edge-run ${software}, model ${model.name} ${model.version} on ${model.runtime}; mat ${grid.rows} × ${grid.cols}` +
     ` taxels, ${firmware.name} ${firmware.version}`);
@@ -98,6 +101,7 @@ export class Speed {
 
   add({ pose, picture }) {
     this.arrivals_s.push(performance.now() / 1000);
+    while (this.arrivals_s[0] <= this.arrivals_s.at(-1) - RATE_S) this.arrivals_s.shift(); // also of a mat not shown
     const stages = Object.entries(picture?.stages_ms ?? {});
     if (pose.latency_ms !== null) this.latencies.push([...stages, [WHOLE, pose.latency_ms]]);
     if (this.latencies.length > LATENCIES) this.latencies.shift();

@@ -31,11 +31,12 @@ const connection = new Connection({
     view ??= makeView(skeleton.bones);
     replay.now = now;
     ended = false;
+    for (const name of mats.keys()) if (!Object.hasOwn(known, name)) mats.delete(name); // of a daemon before
     for (const [name, { hello, health, events }] of Object.entries(known)) {
       if (!mats.has(name)) mats.set(name, new Mat(name, Object.keys(known).length));
       const mat = mats.get(name);
       if (hello) mat.meet(hello);
-      mat.health = health ?? mat.health;
+      mat.health = health; // null: this daemon has not heard of the mat yet
       mat.events = events;
       if (now) mat.history.goLive();
     }
@@ -118,12 +119,13 @@ function choose(mat) {
 
 function showMat() {
   const { hello, health, events } = current;
-  if (hello) showAbout(hello);
+  showAbout(hello);
   showCounts(health);
   showLoad(health?.load, hello?.units.pressure);
   showEvents(events);
-  element("record").textContent = health?.recording ? "Stop recording" : "Record";
-  element("record").dataset.action = health?.recording ? "stop_recording" : "record";
+  const asked = health?.recording || health?.recording_waits; // for a recording, which the disk may hold up
+  element("record").textContent = asked ? "Stop recording" : "Record";
+  element("record").dataset.action = asked ? "stop_recording" : "record";
   element("turn").disabled = hello?.orientation === undefined;
   if (hello && localStorage.getItem(`upright/${current.key}`) === null) showUpright(true);
   showConnection();
@@ -155,14 +157,19 @@ function showPlayer() {
 function showFrame(eased) {
   const { history } = current;
   showPlayer();
-  if (!history.length) return view.clear();
-  if (view.full !== current.full) showScale();
+  if (!history.length) {
+    showPerson();
+    current.speed.show(current.health);
+    return view.clear();
+  }
+  if (view.full !== current.full || view.unit !== current.unit) showScale();
   view.show(history.frame, eased);
   if (!eased) showPerson(history.frame);
 }
 
 function showScale() {
   view.full = current.full ?? view.full;
+  view.unit = current.unit;
   paint(element("legend"), Float32Array.from({ length: 256 }, (_, i) => i * i), 256, 1, 255 * 255, view.dark.matches);
   element("quarter").textContent = Number((view.full / 4).toPrecision(3)).toLocaleString("en");
   element("full").textContent = "≥ " + quantity(view.full, current.unit);
@@ -176,7 +183,7 @@ function showConnection() {
   let state = connected.state;
   let text = { connecting: "connecting", waiting: "reconnecting", refused: "token needed" }[state];
   if (state === "open" || ended) {
-    state = past || replay.paused ? "past" : ended ? "ended" : stale ? "stale" : current?.history.length ? "live" : "connecting";
+    state = past || replay.paused ? "past" : ended ? "ended" : stale ? "stale" : current?.health && current.history.length ? "live" : "connecting";
     text = {
       past: "paused", ended: "ended", stale: "stale", live: isReplay() ? "replay" : "live", connecting: "waiting for frames",
     }[state];
@@ -191,6 +198,7 @@ function showConnection() {
     : past ? `looking back: ${age}`
     : ended ? "the recording has ended"
     : stale ? current.health.reason ?? STALE_TEXT
+    : connected.state === "open" && current?.history.length && !current.health ? "no frame since edge-run started"
     : current?.health?.status === "pressure_only" ? `pressure only: ${current.health.reason}` : "";
   notice.hidden = !notice.textContent;
   element("mat").dataset.state = state;
@@ -302,6 +310,7 @@ element("weigh").onsubmit = (event) => {
 };
 element("ask").onsubmit = () => connection.useToken(element("token").value);
 element("ask").oncancel = (event) => event.preventDefault();
+element("ask").onclose = () => connected.state === "refused" && element("ask").showModal(); // a second Escape closes it
 
 const KEYS = {
   " ": pause, l: goLive, r: ACTIONS.smooth, s: ACTIONS.skeleton, "+": ACTIONS.coarser, "-": ACTIONS.finer,
