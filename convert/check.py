@@ -19,7 +19,7 @@ from edge.contact import contact
 from edge.model import KeypointModel
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
-from train.arguments import add_data_arguments, read_data, tested_fold
+from train.arguments import add_data_arguments, add_recordings_arguments, corrected, read_data, tested_fold
 from train.maps import Maps
 from train.progress import progress_bar
 from train.recordings import read_recordings
@@ -53,12 +53,12 @@ def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
         raise Failure("give either MODEL.tflite or --fold MODEL.tflite=SUBJECTS, one for each fold", Exit.USAGE)
     if (args.data is None) == (args.recordings is None):
         raise Failure("give either --data DIR or --recordings FILE ...: the maps to compare on", Exit.USAGE)
+    correction = corrected(args)
     if args.recordings:
         if args.fold:
             raise Failure("--fold goes with --data, not with --recordings", Exit.USAGE)
-        return [
-            (args.model, chosen(recorded, args.frames)) for recorded in read_recordings(args.recordings, args.joints)
-        ]
+        recordings = read_recordings(args.recordings, args.joints, correction)
+        return [(args.model, chosen(recorded, args.frames)) for recorded in recordings]
     if not args.fold:
         return [(args.model, read_data(args))]
     subjects = [subject for _, tested in args.fold for subject in tested]
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "the manifest names none, the model's own graph computed in float)",
     )
     add_data_arguments(parser, required=False, formats=True)
-    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files instead of --data")
+    add_recordings_arguments(parser, ".matlog files instead of --data")
     parser.add_argument(
         "--frames",
         type=positive,

@@ -19,7 +19,14 @@ from convert.calibration import refuse_seen, simulated, trained_on
 from convert.float_head import FLOAT_HEAD_SUFFIX, with_float_head
 from convert.package import Package, convert, with_accuracy, write_together
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, make_folder, read_data, subject_list
+from train.arguments import (
+    add_data_arguments,
+    add_recordings_arguments,
+    corrected,
+    make_folder,
+    read_data,
+    subject_list,
+)
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
 from train.recordings import read_recordings
@@ -63,6 +70,7 @@ def _test_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> Maps | None:
 
 def _calibration_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[list[Maps], list[str]]:
     """Maps and people's names."""
+    correction = corrected(args)
     if args.data is None and not args.recordings:
         maps, name = simulated(checkpoint.training, checkpoint.grid)
         return [maps], [name]
@@ -70,7 +78,7 @@ def _calibration_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple
     if args.data is not None:
         kept += trained_on([read_data(args)], checkpoint.training, chosen=args.subjects is not None)
     if args.recordings:
-        kept += trained_on(read_recordings(args.recordings), checkpoint.training, chosen=True)
+        kept += trained_on(read_recordings(args.recordings, corrected=correction), checkpoint.training, chosen=True)
     return kept, sorted({person for m in kept for person in m.people})
 
 
@@ -93,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="convert-run", description=__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt or .encoder.pt")
     add_data_arguments(parser, required=False, formats=True)
-    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files to calibrate on")
+    add_recordings_arguments(parser, ".matlog files to calibrate on")
     parser.add_argument("--test-subjects", type=subject_list, metavar="LIST", help="people for the accuracy table")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")
     parser.add_argument("--name", default="model", help="of the files (%(default)s)")

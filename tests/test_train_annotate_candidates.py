@@ -1,6 +1,7 @@
 """Maps that could be annotated: occupied, at rest, evenly over the recording."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_frames_are_turned_to_the_canonical_orientation(tmp_path: Path, model: M
     (candidate,) = of_recording(tmp_path / "a.matlog", model)
     np.testing.assert_array_equal(candidate.pressure, counts)
     assert candidate.grid == GRID
+
+
+def test_frames_are_turned_as_the_mat_should_have_said(tmp_path: Path, model: Manifest) -> None:
+    counts = person(3)
+    write(tmp_path / "a.matlog", [(0, 0, counts)])
+    (candidate,) = of_recordings(
+        [tmp_path / "a.matlog"], model, corrected=lambda info: replace(info, orientation=Orientation(2))
+    )
+    np.testing.assert_array_equal(candidate.pressure, counts[::-1, ::-1])
 
 
 def test_long_recordings_are_thinned_evenly_and_keep_what_is_wanted(tmp_path: Path, model: Manifest) -> None:

@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 from annotate_server import Running, refused, simulated_night
 
@@ -37,6 +38,17 @@ def test_a_folder_of_recordings_is_taken_as_a_whole(night: Path, tmp_path: Path)
         assert running.session()["use"].startswith(f"train-run --recordings {night.parent} --joints ")
 
 
+def test_a_mat_that_says_wrong_how_it_lies_is_put_right_and_training_is_told(night: Path, tmp_path: Path) -> None:
+    shown = []
+    for number, turn in enumerate([(), ("--orientation", "180")]):
+        with Running(night, *turn, "--out", tmp_path / f"{number}.json", "--count", 1) as running:
+            session = running.session()
+        one = session["maps"][0]
+        shown.append(np.array(one["pressure"]).reshape(one["rows"], one["cols"]))
+        assert f"train-run --recordings {' '.join([str(night), *turn])} --joints " in session["use"]
+    assert abs(shown[0][::-1, ::-1] - shown[1]).max() < 0.01
+
+
 def test_maps_of_pmd_start_at_known_joints_where_asked(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
     data = ("--data", pmd, "--subjects", 13)
     with Running(*data, "--joints", joints_i, "--out", tmp_path / "a.json", "--count", 17) as running:
@@ -69,7 +81,7 @@ def test_a_taken_port_is_named(night: Path, tmp_path: Path) -> None:
         ((), Exit.USAGE, "either recordings"),
         (("{night}", "--data", "/"), Exit.USAGE, "either recordings"),
         (("{night}", "--joints", "x.json"), Exit.USAGE, "--joints goes with --data"),
-        (("{night}", "--count", "0"), Exit.USAGE, "number of maps"),
+        (("{night}", "--count", "0"), Exit.USAGE, "whole number from 1"),
         (("{night}", "--model", "none.tflite"), Exit.MISSING_INPUT, "no model none.tflite"),
         (("none.matlog",), Exit.MISSING_INPUT, "no recording none.matlog"),
         (("--data", "none"), Exit.MISSING_INPUT, "no none/experiment-i"),

@@ -1,12 +1,15 @@
 """Arguments that the commands share."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import command_line, make_folder, subject_list
+from firmware_bridge.geometry import ORIENTATIONS
+from firmware_bridge.messages import Info
+from train.arguments import add_recordings_arguments, command_line, corrected, make_folder, subject_list
 
 
 @pytest.mark.parametrize(("text", "subjects"), [("13", [13]), ("1-3,13", [1, 2, 3, 13]), ("11-13,1", [11, 12, 13, 1])])
@@ -24,6 +27,31 @@ def test_other_texts_are_refused(text: str) -> None:
 def test_a_range_that_names_nobody_is_refused_with_the_one_that_was_meant(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"'13-11' names no subject: write 11-13"):
         subject_list(text)
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_recordings_arguments(parser, "recordings")
+    return parser.parse_args(arguments)
+
+
+def test_corrections_put_an_info_right_and_nothing_else() -> None:
+    said = Info("mat", "1", 5, 16, 8, 20_000, 30_000, 4095)
+    put_right = corrected(parsed("--recordings", "a.matlog", "--orientation", "90", "--pitch", "2.5"))(said)
+    assert put_right == replace(said, orientation=ORIENTATIONS["90"], pitch_x_um=25_000, pitch_y_um=25_000)
+    assert corrected(parsed("--recordings", "a.matlog"))(said) == said
+
+
+def test_corrections_without_recordings_are_refused() -> None:
+    with pytest.raises(Failure, match="--pitch is about recordings") as caught:
+        corrected(parsed("--pitch", "2.5"))
+    assert caught.value.code == Exit.USAGE
+
+
+def test_a_correction_that_cannot_be_is_refused_in_edge_runs_words() -> None:
+    with pytest.raises(Failure, match=r"--orientation.*45") as caught:
+        corrected(parsed("--recordings", "a.matlog", "--orientation", "45"))
+    assert caught.value.code == Exit.USAGE
 
 
 def test_a_folder_is_there_afterwards(tmp_path: Path) -> None:

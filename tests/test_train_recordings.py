@@ -1,5 +1,6 @@
 """Recordings as training maps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,13 @@ def test_frames_are_turned_and_every_frame_is_a_group(tmp_path: Path) -> None:
     assert len(maps.groups) == 3
     assert maps.people == ["recording:a"]
     assert len(maps.labelled().groups) == 0
+
+
+def test_what_a_mat_says_wrong_of_itself_is_put_right(tmp_path: Path) -> None:
+    frames = write(tmp_path / "a.matlog", [(16, 8)] * 3)
+    (maps,) = read_recordings([tmp_path], corrected=lambda info: replace(info, orientation=Orientation(2)))
+    np.testing.assert_array_equal(maps.pressure, np.rot90(np.stack(frames), 2, (1, 2)))
+    assert (maps.grid.rows, maps.grid.cols) == (16, 8)
 
 
 def test_joints_annotated_by_hand_come_with_their_frames(tmp_path: Path) -> None:

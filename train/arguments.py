@@ -1,10 +1,12 @@
 """Command-line arguments that the commands of train and convert share."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from edge.arguments import CORRECTIONS, add_corrections, as_replayed
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.messages import Info
 from train.formats import FORMATS
 from train.maps import Maps
 from train.pmd import read_pmd
@@ -33,6 +35,28 @@ def tested_fold(text: str) -> tuple[Path, list[int]]:
     if not equals or not path:
         raise argparse.ArgumentTypeError(f"{text!r} is not FILE=SUBJECTS, such as fold1.pt=1-3")
     return Path(path), subject_list(subjects)
+
+
+def add_recordings_arguments(parser: argparse.ArgumentParser, help: str) -> None:
+    """--recordings, and the options that put right what their mat says of itself."""
+    group = parser.add_argument_group("recordings of edge-run, and what their mat says wrong of itself")
+    group.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=help)
+    add_corrections(group)
+
+
+def corrections(args: argparse.Namespace) -> Mapping[str, str]:
+    """Those that were given, by flag. Raises Failure (2) where nothing that is read has them."""
+    given = {flag: getattr(args, flag.removeprefix("--")) for flag in CORRECTIONS}
+    told = {flag: value for flag, value in given.items() if value is not None}
+    if told and not args.recordings:
+        raise Failure(f"{next(iter(told))} is about recordings: give some, or leave it out", Exit.USAGE)
+    return told
+
+
+def corrected(args: argparse.Namespace) -> Callable[[Info], Info]:
+    """What puts the recordings' INFO right. Raises Failure (2) in edge-run's words."""
+    (mat,) = as_replayed(corrections(args)).mat
+    return mat.corrected
 
 
 def make_folder(folder: Path) -> None:

@@ -1,14 +1,14 @@
 """Recordings of the wire (.matlog) as training maps, with joints from train-annotate or a .truth.jsonl beside them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from firmware_bridge.decoder import Frame
+from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from firmware_bridge.messages import Info
@@ -18,6 +18,8 @@ from train.annotations import frame_names, read_joints
 from train.maps import Group, Maps
 from train.simulated import coarse_posture
 
+Correction = Callable[[Info], Info]
+"""Puts right what a mat says of itself."""
 FrameKey = tuple[int, int, int]
 """Boot id, sequence number and device clock: sequence numbers come again after 65536 frames."""
 
@@ -40,7 +42,12 @@ class _Truth(BaseModel):
     posture: str
 
 
-def read_recordings(paths: Sequence[Path], joints: Path | None = None) -> list[Maps]:
+def as_said(info: Info) -> Info:
+    """Nothing is wrong with it."""
+    return info
+
+
+def read_recordings(paths: Sequence[Path], joints: Path | None = None, corrected: Correction = as_said) -> list[Maps]:
     """One Maps for each .matlog in `paths`, which may be files or folders; every frame is a group of its own.
 
     `joints` is a file of train-annotate; where it says nothing of a frame, the sidecar does. Raises Failure (66)
@@ -50,7 +57,7 @@ def read_recordings(paths: Sequence[Path], joints: Path | None = None) -> list[M
     files = recording_files(paths)
     if joints is not None:
         require_own_names(files)
-    return [read_one(file, joints) for file in files]
+    return [read_one(file, joints, corrected) for file in files]
 
 
 def recording_files(paths: Sequence[Path]) -> list[Path]:
@@ -68,13 +75,13 @@ def require_own_names(files: Sequence[Path]) -> None:
         raise Failure(f"two recordings are named {twice[0]}: rename one, labels go by file name", Exit.USAGE)
 
 
-def read_one(path: Path, joints: Path | None = None) -> Maps:
+def read_one(path: Path, joints: Path | None = None, corrected: Correction = as_said) -> Maps:
     """All whole frames of one recording, canonical, each turned by the INFO before it."""
     info: Info | None = None
     sent: list[FrameKey] = []
     grids: set[Grid] = set()
     canonical: list[NDArray[np.float32]] = []
-    for recorded in read_recording(path):
+    for recorded in read_recording(path, Decoder(corrected)):
         match recorded.event:
             case Info() as info:
                 pass

@@ -15,7 +15,14 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from firmware_bridge.numbers import positive
 from train.adapt import read_init
-from train.arguments import add_data_arguments, command_line, make_folder, read_data
+from train.arguments import (
+    add_data_arguments,
+    add_recordings_arguments,
+    command_line,
+    corrected,
+    make_folder,
+    read_data,
+)
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
 from train.config import TrainConfig, documented_toml, read_config
@@ -127,13 +134,18 @@ def _train(
 def _real_maps(args: argparse.Namespace) -> list[Maps]:
     """--joints is about pmd where --data is given, else about the recordings."""
     data = [read_data(args)] if args.data else []
-    recordings = read_recordings(args.recordings, None if args.data else args.joints) if args.recordings else []
+    recordings = _recorded(args)
     if args.joints and not any(len(maps.labelled()) for maps in data or recordings):
         raise Failure(
             f"{args.joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
             Exit.MISSING_INPUT,
         )
     return data + recordings
+
+
+def _recorded(args: argparse.Namespace) -> list[Maps]:
+    correction = corrected(args)  # refuses what is about no recording
+    return read_recordings(args.recordings, None if args.data else args.joints, correction) if args.recordings else []
 
 
 def _simulated_seeds(config: TrainConfig, real: list[Maps]) -> range:
@@ -207,7 +219,7 @@ class _PrintConfig(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-run", description=__doc__)
     add_data_arguments(parser, required=False, formats=True)
-    parser.add_argument("--recordings", type=Path, nargs="+", metavar="FILE", help=".matlog files or folders of them")
+    add_recordings_arguments(parser, ".matlog files or folders of them")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.contact import contact
 from edge.manifest import Manifest
 from edge.preprocess import Preprocessor
-from firmware_bridge.decoder import Frame
+from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid
 from firmware_bridge.messages import Info
@@ -20,7 +20,7 @@ from firmware_bridge.recording import read_recording
 from train.annotate.guess import on_mat
 from train.annotations import Points, frame_name
 from train.maps import Maps
-from train.recordings import recording_files, require_own_names
+from train.recordings import Correction, as_said, recording_files, require_own_names
 
 APART_US: Final = 1_000_000
 """Frames nearer in time than this are near copies: one of them is looked at."""
@@ -51,21 +51,25 @@ def distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float
     return np.asarray(np.sqrt(np.square(a - b).mean((-2, -1))))
 
 
-def of_recordings(paths: Sequence[Path], model: Manifest, keep: Collection[str] = ()) -> list[Candidate]:
+def of_recordings(
+    paths: Sequence[Path], model: Manifest, keep: Collection[str] = (), corrected: Correction = as_said
+) -> list[Candidate]:
     """Candidates of each .matlog in `paths`, which may be files or folders; those named in `keep` always among them.
 
     Raises Failure: 66 for missing files, 65 for files that are no recordings, 2 for two of the same name.
     """
     files = recording_files(paths)
     require_own_names(files)
-    return [candidate for file in files for candidate in of_recording(file, model, keep)]
+    return [candidate for file in files for candidate in of_recording(file, model, keep, corrected=corrected)]
 
 
-def of_recording(path: Path, model: Manifest, keep: Collection[str] = (), most: int = MOST) -> list[Candidate]:
+def of_recording(
+    path: Path, model: Manifest, keep: Collection[str] = (), most: int = MOST, corrected: Correction = as_said
+) -> list[Candidate]:
     """At most `most` besides those of `keep`, evenly over the recording before the empty maps are left out."""
     thinned: list[tuple[int, Candidate]] = []
     step = 1
-    for i, candidate in enumerate(_told_still(_seconds(path, model, keep))):
+    for i, candidate in enumerate(_told_still(_seconds(path, model, keep, corrected))):
         if i % step == 0 or candidate.name in keep:
             thinned.append((i, candidate))
         if len(thinned) > most + len(keep):
@@ -87,13 +91,13 @@ def of_pmd(maps: Maps, experiment: str, model: Manifest) -> list[Candidate]:
     return [c for c in candidates if contact(c.pressure, c.grid).occupied]
 
 
-def _seconds(path: Path, model: Manifest, keep: Collection[str]) -> Iterator[Candidate]:
+def _seconds(path: Path, model: Manifest, keep: Collection[str], corrected: Correction) -> Iterator[Candidate]:
     """One whole frame a second, and those named in `keep`."""
     info: Info | None = None
     seen: Counter[int] = Counter()
     see: Preprocessor | None = None
     last_us = -APART_US
-    for recorded in read_recording(path):
+    for recorded in read_recording(path, Decoder(corrected)):
         if isinstance(recorded.event, Info):
             info = recorded.event
         if not isinstance(recorded.event, Frame) or info is None:

@@ -7,8 +7,10 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
+from edge.arguments import add_corrections
 from edge.model import DEFAULT_MODEL, KeypointModel
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
@@ -16,7 +18,7 @@ from train.annotate import candidates
 from train.annotate.server import ADDRESS, listen, serve
 from train.annotate.session import Session, open_session
 from train.annotations import CANONICAL, PMD
-from train.arguments import add_data_arguments, read_data
+from train.arguments import add_data_arguments, corrected, corrections, read_data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,13 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _open(args: argparse.Namespace) -> Session:
     model = KeypointModel.from_files(args.model)
 
+    told, correction = corrections(args), corrected(args)
+
     def read(keep: Sequence[str]) -> list[candidates.Candidate]:
         if args.data is None:
-            return candidates.of_recordings(args.recordings, model.manifest, keep)
+            return candidates.of_recordings(args.recordings, model.manifest, keep, correction)
         return candidates.of_pmd(read_data(args), args.experiment, model.manifest)
 
     if args.data is None:
-        layout, what = CANONICAL, ["--recordings", *args.recordings]
+        layout, what = CANONICAL, ["--recordings", *args.recordings, *chain.from_iterable(told.items())]
     else:
         layout, what = PMD[args.experiment], ["--data", args.data, "--experiment", args.experiment]
         if args.experiment == "ii":
@@ -65,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RECORDING",
         help=".matlog of edge-run, or a folder of them",
     )
+    add_corrections(parser.add_argument_group("what the mat of the recordings says wrong of itself"))
     add_data_arguments(parser, required=False)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="whose guess to begin at")
     parser.add_argument("--count", type=positive, default=20, metavar="N", help="maps to annotate (%(default)s)")
