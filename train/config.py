@@ -60,7 +60,7 @@ class TrainConfig(Strict):
     batch: int = Field(32, gt=0, description="maps in a step")
     micro_batches: int = Field(1, gt=0, description="equal parts of a batch, each with batch statistics of its own")
     steps_mask: int = Field(1000, ge=0, description="steps of stage 1, contact or not; 0: without CRWT")
-    steps_map: int = Field(4000, gt=0, description="steps of stage 2, the map itself")
+    steps_map: int = Field(7000, gt=0, description="steps of stage 2, the map itself")
     steps_quant: int = Field(
         0, ge=0, description="steps of a stage 3, in which the encoder computes as int8 will; 0: none"
     )
