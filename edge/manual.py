@@ -64,7 +64,8 @@ EXAMPLES: Final = """\
   edge-run --port bed=/dev/ttyUSB0 --port couch=/dev/ttyUSB1 \\
       --output mqtt://homeassistant.local --output http://127.0.0.1:8765
   edge-run -r night.matlog | jq -c 'select(.type == "pose") | .joints.head'
-  edge-run --port sim: --print-config > bed.toml; edge-run --config bed.toml --check-config
+  edge-run --port sim: --print-config > bed.toml
+  edge-run --config bed.toml --check-config
 """
 
 
