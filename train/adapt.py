@@ -10,7 +10,7 @@ from train.checkpoint import Checkpoint, load_checkpoint, sha256_of
 from train.config import TrainConfig
 
 STEPS: Final = 1000
-LEARNING_RATE: Final = 1e-3
+LEARNING_RATE: Final = 3e-4
 CONSISTENCY: Final = 1.0
 """Weight of the mean teacher's word, which stands in for labels."""
 
