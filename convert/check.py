@@ -19,10 +19,9 @@ from edge.contact import contact
 from edge.model import KeypointModel
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
-from train.arguments import add_data_arguments, add_recordings_arguments, corrected, read_data, tested_fold
+from train.arguments import add_data_arguments, add_recordings_arguments, read_data, read_recorded, tested_fold
 from train.maps import Maps
 from train.progress import progress_bar
-from train.recordings import read_recordings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,11 +52,9 @@ def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
         raise Failure("give either MODEL.tflite or --fold MODEL.tflite=SUBJECTS, one for each fold", Exit.USAGE)
     if (args.data is None) == (args.recordings is None):
         raise Failure("give either --data DIR or --recordings FILE ...: the maps to compare on", Exit.USAGE)
-    correction = corrected(args)
-    if args.recordings:
-        if args.fold:
-            raise Failure("--fold goes with --data, not with --recordings", Exit.USAGE)
-        recordings = read_recordings(args.recordings, args.joints, correction)
+    if args.recordings and args.fold:
+        raise Failure("--fold goes with --data, not with --recordings", Exit.USAGE)
+    if recordings := read_recorded(args, args.joints):
         return [(args.model, chosen(recorded, args.frames)) for recorded in recordings]
     if not args.fold:
         return [(args.model, read_data(args))]

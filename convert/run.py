@@ -22,14 +22,13 @@ from firmware_bridge.errors import Exit, Failure
 from train.arguments import (
     add_data_arguments,
     add_recordings_arguments,
-    corrected,
     make_folder,
     read_data,
+    read_recorded,
     subject_list,
 )
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
-from train.recordings import read_recordings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,15 +69,15 @@ def _test_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> Maps | None:
 
 def _calibration_maps(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[list[Maps], list[str]]:
     """Maps and people's names."""
-    correction = corrected(args)
-    if args.data is None and not args.recordings:
+    recordings = read_recorded(args)
+    if args.data is None and not recordings:
         maps, name = simulated(checkpoint.training, checkpoint.grid)
         return [maps], [name]
     kept = []
     if args.data is not None:
         kept += trained_on([read_data(args)], checkpoint.training, chosen=args.subjects is not None)
-    if args.recordings:
-        kept += trained_on(read_recordings(args.recordings, corrected=correction), checkpoint.training, chosen=True)
+    if recordings:
+        kept += trained_on(recordings, checkpoint.training, chosen=True)
     return kept, sorted({person for m in kept for person in m.people})
 
 

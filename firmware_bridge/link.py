@@ -213,7 +213,7 @@ class ReopeningLink:
 
     @property
     def _longest_silence_s(self) -> float:
-        return min(LONGEST_SILENCE_S, FIRST_SILENCE_S * 2.0 ** min(self._silences, 16))
+        return _doubled(FIRST_SILENCE_S, self._silences, LONGEST_SILENCE_S)
 
     def _lose(self, lost: LinkLost) -> LinkDown:
         self.close()
@@ -242,6 +242,10 @@ class ReopeningLink:
         return LinkUp(self._clock_s() - self._down_since_s)
 
     def _wait(self) -> None:
-        longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._tries, 16))
+        longest_s = _doubled(FIRST_WAIT_S, self._tries, LONGEST_WAIT_S)
         self._tries += 1
         self._next_try_s = self._clock_s() + longest_s * (0.5 + 0.5 * self._random())
+
+
+def _doubled(first_s: float, times: int, longest_s: float) -> float:
+    return min(longest_s, first_s * 2.0 ** min(times, 16))

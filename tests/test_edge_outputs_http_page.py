@@ -79,6 +79,20 @@ def reach(page: "Page", live: Live, item: Item) -> None:
     expect(page.locator("#scrub")).not_to_have_attribute("max", before or "")
 
 
+def weighed() -> Calibration:
+    """A mat that shows kPa."""
+    ones = np.ones((GRID.rows, GRID.cols))
+    return Calibration(
+        device_id=7,
+        rows=GRID.rows,
+        cols=GRID.cols,
+        made_unix_s=1.7e9,
+        curve=PowerLaw(counts_per_kpa=60.0),
+        baseline_counts=(0 * ones).tolist(),
+        noise_counts=ones.tolist(),
+    )
+
+
 def test_frames_arrive_with_their_figures(page: "Page", live: Live, mat: LiveMat) -> None:
     item = pose_of(mat)
     live.show([item])
@@ -183,17 +197,7 @@ def test_the_scale_begins_anew_when_the_unit_becomes_kpa(page: "Page", live: Liv
     page.locator("#coarser").click()
     assert page.locator("#full").inner_text().endswith("counts")
     page.keyboard.press("ArrowLeft")
-    ones = np.ones((GRID.rows, GRID.cols))
-    weighed = Calibration(
-        device_id=7,
-        rows=GRID.rows,
-        cols=GRID.cols,
-        made_unix_s=1.7e9,
-        curve=PowerLaw(counts_per_kpa=60.0),
-        baseline_counts=(0 * ones).tolist(),
-        noise_counts=ones.tolist(),
-    )
-    live.show(mat.session.use(weighed, mat._now))
+    live.show(mat.session.use(weighed(), mat._now))
     live.show([pose_of(mat)])
     expect(page.locator("#full")).to_have_text("≥ 10 kPa")
     expect(page.locator("#peak")).to_contain_text("kPa")
@@ -585,17 +589,7 @@ def test_the_scale_says_the_unit_also_where_its_figure_stays(page: "Page", live:
             break
         page.keyboard.press("-")
     expect(page.locator("#full")).to_have_text("≥ 10 counts")
-    ones = np.ones((GRID.rows, GRID.cols))
-    weighed = Calibration(
-        device_id=7,
-        rows=GRID.rows,
-        cols=GRID.cols,
-        made_unix_s=1.7e9,
-        curve=PowerLaw(counts_per_kpa=60.0),
-        baseline_counts=(0 * ones).tolist(),
-        noise_counts=ones.tolist(),
-    )
-    live.show([*mat.session.use(weighed, mat._now), pose_of(mat)])
+    live.show([*mat.session.use(weighed(), mat._now), pose_of(mat)])
     expect(page.locator("#peak")).to_contain_text("kPa")
     expect(page.locator("#full")).to_have_text("≥ 10 kPa")
 

@@ -1,15 +1,15 @@
 """Command-line arguments that the commands of train and convert share."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge.arguments import CORRECTIONS, add_corrections, as_replayed
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.messages import Info
 from train.formats import FORMATS
 from train.maps import Maps
 from train.pmd import read_pmd
+from train.recordings import Correction, read_recordings
 
 
 def subject_list(text: str) -> list[int]:
@@ -53,10 +53,16 @@ def corrections(args: argparse.Namespace) -> Mapping[str, str]:
     return told
 
 
-def corrected(args: argparse.Namespace) -> Callable[[Info], Info]:
+def corrected(args: argparse.Namespace) -> Correction:
     """What puts the recordings' INFO right. Raises Failure (2) in edge-run's words."""
     (mat,) = as_replayed(corrections(args)).mat
     return mat.corrected
+
+
+def read_recorded(args: argparse.Namespace, joints: Path | None = None) -> list[Maps]:
+    """The recordings that the arguments of `add_recordings_arguments` name, none where there are none."""
+    correction = corrected(args)
+    return read_recordings(args.recordings, joints, correction) if args.recordings else []
 
 
 def make_folder(folder: Path) -> None:

@@ -19,9 +19,9 @@ from train.arguments import (
     add_data_arguments,
     add_recordings_arguments,
     command_line,
-    corrected,
     make_folder,
     read_data,
+    read_recorded,
 )
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
@@ -33,7 +33,6 @@ from train.heads import fit_heads
 from train.maps import Examples, Maps
 from train.parallel import Processes
 from train.progress import progress_bar
-from train.recordings import read_recordings
 from train.sampling import TrainingSet
 from train.simulated import FIRST_TRAINING_SEED, read_simulated
 
@@ -134,18 +133,13 @@ def _train(
 def _real_maps(args: argparse.Namespace) -> list[Maps]:
     """--joints is about pmd where --data is given, else about the recordings."""
     data = [read_data(args)] if args.data else []
-    recordings = _recorded(args)
+    recordings = read_recorded(args, None if args.data else args.joints)
     if args.joints and not any(len(maps.labelled()) for maps in data or recordings):
         raise Failure(
             f"{args.joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
             Exit.MISSING_INPUT,
         )
     return data + recordings
-
-
-def _recorded(args: argparse.Namespace) -> list[Maps]:
-    correction = corrected(args)  # refuses what is about no recording
-    return read_recordings(args.recordings, None if args.data else args.joints, correction) if args.recordings else []
 
 
 def _simulated_seeds(config: TrainConfig, real: list[Maps]) -> range:
