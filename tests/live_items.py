@@ -30,10 +30,14 @@ from firmware_bridge.recording import RecordingWriter, read_recording
 from firmware_bridge.scans import simulated_info, simulated_scans
 from firmware_bridge.timeline import Timeline
 
-MODEL = KeypointModel.from_files(DEFAULT_MODEL)
 GRID = Grid(64, 32, 2.54, 2.54)
 START_S: Final = 1_700_000_000.0
 """Of a recording."""
+
+
+def session(stream: StreamCounts, name: str = "bed") -> Session:
+    """With a model of its own: no model may be asked by two threads at once."""
+    return Session(KeypointModel.from_files(DEFAULT_MODEL), name, stream, smoothing=Smoothing())
 
 
 class LiveMat:
@@ -42,7 +46,7 @@ class LiveMat:
     def __init__(self, name: str = "bed", seed: int = 7, rate_hz: float = 10, scene: str = "night") -> None:
         self.name = name
         self.stream = StreamCounts()
-        self.session = Session(MODEL, name, self.stream, smoothing=Smoothing())
+        self.session = session(self.stream, name)
         self._info = simulated_info(seed, GRID, round(1000 * rate_hz))
         self._scans = simulated_scans(seed, GRID, rate_hz, scene)
         self._period_s = 1 / rate_hz
@@ -103,12 +107,12 @@ def record(path: Path, frames: int, seed: int = 7, rate_hz: float = 10) -> Path:
 def pose_at(path: Path, time_s: float) -> Item:
     """What a session that begins with the frame of that time makes of it."""
     now = Instant(START_S + time_s, START_S + time_s)
-    session = Session(MODEL, "bed", StreamCounts(), smoothing=Smoothing())
+    seen_by = session(StreamCounts())
     for recorded in read_recording(path):
         if isinstance(recorded.event, Info):
-            list(session.meet(info := recorded.event, now))
+            list(seen_by.meet(info := recorded.event, now))
         elif isinstance(recorded.event, Frame) and recorded.unix_us >= now.unix_s * 1e6 - 1:
-            (pose, *_) = (item for item in session.frame(recorded.event, info, now) if item.picture)
+            (pose, *_) = (item for item in seen_by.frame(recorded.event, info, now) if item.picture)
             return pose
     raise AssertionError(f"no frame at {time_s} s")
 
@@ -136,11 +140,8 @@ class Live:
         player = Player(speed, control=self.control, timeline=Timeline(path))
         decoder = Decoder()
 
-        def begin(stream: StreamCounts) -> Session:
-            return Session(MODEL, "bed", stream, smoothing=Smoothing())
-
         def play() -> None:
-            run_replay(path, decoder, begin(decoder.counts), self.sink.write, leaving.is_set, player=player, anew=begin)
+            run_replay(path, decoder, session(decoder.counts), self.sink.write, leaving.is_set, player=player, anew=session)
 
         loop = threading.Thread(target=play)
         loop.start()
