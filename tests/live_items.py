@@ -141,7 +141,9 @@ class Live:
         decoder = Decoder()
 
         def play() -> None:
-            run_replay(path, decoder, session(decoder.counts), self.sink.write, leaving.is_set, player=player, anew=session)
+            run_replay(
+                path, decoder, session(decoder.counts), self.sink.write, leaving.is_set, player=player, anew=session
+            )
 
         loop = threading.Thread(target=play)
         loop.start()

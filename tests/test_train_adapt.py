@@ -38,6 +38,7 @@ def test_settings_are_the_models_own_but_for_what_an_adaptation_is(init: Init) -
     assert settings.steps_mask == 0
     assert settings.learning_rate < own.learning_rate
     assert settings.weights.consistency > 0
+    assert 0 < settings.annotated_share < 1
 
 
 def test_the_teacher_is_silent_for_a_model_that_never_learned_joints(init: Init) -> None:

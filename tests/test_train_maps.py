@@ -68,3 +68,16 @@ def test_examples_of_different_mats_join() -> None:
     assert len(joined.inputs) == 12
     np.testing.assert_array_equal(joined.group_index, [0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 5])
     assert len(joined.groups) == len(joined.joints_norm) == 6
+
+
+def test_unlabelled_maps_tell_neither_joints_nor_postures() -> None:
+    maps = some_maps()
+    unlabelled = maps.unlabelled()
+    assert not unlabelled.joints.any()
+    assert [(g.name, g.person, g.posture) for g in unlabelled.groups] == [
+        ("a/1", "a", ""),
+        ("a/2", "a", ""),
+        ("b/1", "b", ""),
+    ]
+    np.testing.assert_array_equal(unlabelled.pressure, maps.pressure)
+    assert maps.joints.any()

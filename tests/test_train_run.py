@@ -92,6 +92,10 @@ def recorded(command: str = "train-run --data pmd --subjects 1 --out run", **cha
             recorded("train-run --data pmd --experiment ii --subjects 1 --out run"),
             r"on other maps of these people \(Experiment I, not Experiment II, sponge mat\)",
         ),
+        (
+            recorded("train-run --data pmd --subjects 1 --unlabelled-ii 1 --out run"),
+            r"\(Experiment I, not Experiment I and subjects \[1\] of Experiment II, sponge mat\)",
+        ),
     ],
 )
 def test_a_run_that_learned_from_anything_else_is_not_gone_on_with(now: Training, difference: str) -> None:
@@ -198,6 +202,37 @@ def test_postures_that_a_data_set_knows_stay_out_of_an_adaptation(trained: Path,
     after = load_checkpoint(tmp_path / "checkpoint.pt")
     assert after.posture == load_checkpoint(trained).posture
     assert after.training.people == ["pmd:12", "pmd:5"]
+
+
+def test_annotated_maps_are_kept_in_practice_beside_unlabelled_ones_of_another_mat(
+    trained: Path, pmd: Path, joints_i: Path, tmp_path: Path
+) -> None:
+    """Heads are fitted anew on the annotated maps; of the other mat neither joints nor postures are taken."""
+    few = ("--steps-map", 2, "--batch", 8, "--simulated-people", 0, "--threads", 1)
+    practised = ("--data", pmd, "--subjects", 12, "--joints", joints_i)
+    assert run("--init", trained, *practised, "--unlabelled-ii", 4, "--out", tmp_path, *few) == Exit.OK
+    rows, after = losses(tmp_path), load_checkpoint(tmp_path / "checkpoint.pt")
+    assert any(float(row["joints"]) > 0 for row in rows)
+    assert all(float(row["consistency"]) > 0 for row in rows)
+    assert after.training.people == ["pmd:12", "pmd:5"]
+    assert after.training.labelled_people == ["pmd:12"]
+    assert after.posture
+    assert after.posture != load_checkpoint(trained).posture
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), "--unlabelled-ii is about pmd: give its folder with --data"),
+        (("--data", "x", "--format", "popu"), "--unlabelled-ii is about pmd"),
+        (("--data", "PMD", "--experiment", "ii"), "--unlabelled-ii goes beside Experiment I"),
+    ],
+)
+def test_unlabelled_maps_go_only_beside_experiment_i(more, words, pmd: Path, trained, tmp_path: Path, capsys) -> None:
+    capsys.readouterr()
+    more = [str(pmd) if part == "PMD" else part for part in more]
+    assert run("--init", trained, "--unlabelled-ii", 4, *more, "--out", tmp_path / "run") != Exit.OK
+    assert words in capsys.readouterr().err
 
 
 def test_an_adaptation_goes_on_only_from_the_model_that_it_began_with(trained: Path, tmp_path: Path, capsys) -> None:

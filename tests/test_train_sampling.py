@@ -51,6 +51,22 @@ def test_rare_ways_of_lying_of_simulated_people_are_drawn_as_often_as_others() -
     assert share_of_the_last(0, evenly=True) == pytest.approx(0.1, abs=0.03)
 
 
+def test_annotated_real_maps_take_their_share_among_others() -> None:
+    """Ten groups of which the last is annotated; all alike, they are drawn as without a share."""
+
+    def drawn(known: list[int], share: float) -> torch.Tensor:
+        real = examples([1] * 10)
+        real.joints_norm[known, :, 2] = 1
+        data = TrainingSet(real, examples([1], first=10), annotated_share=share)
+        return groups_of(data.batch(4000, 0.5, np.random.default_rng(0)).inputs)
+
+    assert (drawn([9], 0.4) == 9).sum() / 2000 == pytest.approx(0.4, abs=0.05)
+    assert [(drawn([9], 0.4) == g).sum() / 2000 for g in range(9)] == pytest.approx([0.6 / 9] * 9, abs=0.02)
+    assert (drawn([9], 0.0) == 9).sum() / 2000 == pytest.approx(0.1, abs=0.03)
+    assert torch.equal(drawn([], 0.4), drawn([], 0.0))
+    assert torch.equal(drawn(list(range(10)), 0.4), drawn([], 0.0))
+
+
 def test_the_other_view_is_of_the_same_group_as_often_as_asked() -> None:
     data = TrainingSet(examples([60, 60]), None)
     batch = data.batch(200, 0.0, np.random.default_rng(0), other_frame=0.5)

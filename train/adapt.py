@@ -14,6 +14,9 @@ LEARNING_RATE: Final = 3e-4
 CONSISTENCY: Final = 1.0
 """Weight of the mean teacher's word, which stands in for labels."""
 
+ANNOTATED_SHARE: Final = 0.3
+"""Of the real maps of a batch, where annotated ones are given besides: what the model knows is kept in practice."""
+
 
 @dataclass(frozen=True)
 class Init:
@@ -25,7 +28,8 @@ class Init:
 
     @property
     def settings(self) -> TrainConfig:
-        """What an adaptation is told unless the user says otherwise: few small steps, no stage 1, a mean teacher."""
+        """What an adaptation is told unless the user says otherwise: few small steps, no stage 1, a mean
+        teacher."""
         config = self.checkpoint.config
         consistency = CONSISTENCY if self.checkpoint.knows_joints else 0.0
         return config.model_copy(
@@ -33,6 +37,7 @@ class Init:
                 "steps_mask": 0,
                 "steps_map": STEPS,
                 "learning_rate": LEARNING_RATE,
+                "annotated_share": ANNOTATED_SHARE,
                 "weights": config.weights.model_copy(update={"consistency": consistency}),
             }
         )

@@ -95,6 +95,27 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, required: bool = True
     group.add_argument("--joints", type=Path, metavar="FILE", help="annotated joints, as in data/pmd-joints")
 
 
+def add_unlabelled_argument(parser: argparse.ArgumentParser) -> None:
+    """--unlabelled-ii, read by `read_unlabelled`."""
+    parser.add_argument(
+        "--unlabelled-ii",
+        type=subject_list,
+        metavar="LIST",
+        help="besides, these subjects of pmd's Experiment II on --mat, without joints and without postures",
+    )
+
+
+def read_unlabelled(args: argparse.Namespace) -> list[Maps]:
+    """The maps that --unlabelled-ii names, none where it is not given. Raises Failure (2) without pmd."""
+    if not args.unlabelled_ii:
+        return []
+    if not args.data or args.format != "pmd":
+        raise Failure("--unlabelled-ii is about pmd: give its folder with --data, and no --format", Exit.USAGE)
+    if args.experiment == "ii":
+        raise Failure("--unlabelled-ii goes beside Experiment I: leave --experiment ii out", Exit.USAGE)
+    return [read_pmd(args.data, args.unlabelled_ii, experiment="ii", mat=args.mat).unlabelled()]
+
+
 def read_data(args: argparse.Namespace) -> Maps:
     """The maps that the arguments of `add_data_arguments` name."""
     if args.format != "pmd":

@@ -78,6 +78,13 @@ class TrainConfig(Strict):
     simulated_evenly: bool = Field(
         True, description="draw every way of lying of simulated people equally often; else every person"
     )
+    annotated_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of annotated maps among the real ones of a batch, where there are others too; "
+        "0: every real map equally often",
+    )
     other_frame: float = Field(0.0, ge=0, le=1, description="probability that a map's second view is of another frame")
     rows: int = Field(64, gt=0, multiple_of=8, description="of the model's grid")
     cols: int = Field(32, gt=0, multiple_of=8, description="of the model's grid")

@@ -1,7 +1,7 @@
 """Pressure maps in memory: what every reader delivers and every trainer, fitter and scorer takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import numpy as np
@@ -72,6 +72,11 @@ class Maps:
     def labelled(self) -> Self:
         """Only the groups with at least one annotated joint."""
         return self.of_groups([g for g in range(len(self.groups)) if self.joints[g, :, 2].any()])
+
+    def unlabelled(self) -> Self:
+        """Without what people have said of them: no joints, no postures."""
+        nameless = [replace(group, posture="") for group in self.groups]
+        return replace(self, groups=nameless, joints=np.zeros_like(self.joints))
 
     def examples(self, model: Grid, constants: Preprocessing) -> "Examples":
         """The same as the model sees it."""

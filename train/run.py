@@ -18,10 +18,12 @@ from train.adapt import read_init
 from train.arguments import (
     add_data_arguments,
     add_recordings_arguments,
+    add_unlabelled_argument,
     command_line,
     make_folder,
     read_data,
     read_recorded,
+    read_unlabelled,
 )
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _training_set(config: TrainConfig, grid: Grid, *sources: list[Maps]) -> TrainingSet:
     shown = config.training_preprocessing
     pools = [Examples.joined([m.examples(grid, shown) for m in maps]) if maps else None for maps in sources]
-    return TrainingSet(*pools, simulated_evenly=config.simulated_evenly)
+    return TrainingSet(*pools, simulated_evenly=config.simulated_evenly, annotated_share=config.annotated_share)
 
 
 def _train(
@@ -132,6 +134,7 @@ def _train(
 
 def _real_maps(args: argparse.Namespace) -> list[Maps]:
     """--joints is about pmd where --data is given, else about the recordings."""
+    unlabelled = read_unlabelled(args)
     data = [read_data(args)] if args.data else []
     recordings = read_recorded(args, None if args.data else args.joints)
     if args.joints and not any(len(maps.labelled()) for maps in data or recordings):
@@ -139,7 +142,7 @@ def _real_maps(args: argparse.Namespace) -> list[Maps]:
             f"{args.joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
             Exit.MISSING_INPUT,
         )
-    return data + recordings
+    return data + unlabelled + recordings
 
 
 def _simulated_seeds(config: TrainConfig, real: list[Maps]) -> range:
@@ -187,8 +190,12 @@ def _experiment(command: str) -> str:
     """Which of pmd's experiments and mats a recorded command is about: the same people lie on all of them."""
     parser = argparse.ArgumentParser(add_help=False)
     add_data_arguments(parser, required=False)
+    add_unlabelled_argument(parser)
     args, _ = parser.parse_known_args(command.split()[1:])
-    return "Experiment I" if args.experiment == "i" else f"Experiment II, {args.mat} mat"
+    of_ii = f"Experiment II, {args.mat} mat"
+    if args.experiment == "ii":
+        return of_ii
+    return f"Experiment I and subjects {args.unlabelled_ii} of {of_ii}" if args.unlabelled_ii else "Experiment I"
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
@@ -213,6 +220,7 @@ class _PrintConfig(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train-run", description=__doc__)
     add_data_arguments(parser, required=False, formats=True)
+    add_unlabelled_argument(parser)
     add_recordings_arguments(parser, ".matlog files or folders of them")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="checkpoint and losses.csv; resumes there"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.maps import Examples
+from train.maps import Examples, Group
 
 
 class Batch(NamedTuple):
@@ -29,12 +29,23 @@ class TrainingSet:
     """All training maps; every group is drawn equally often, whatever its number of frames.
 
     `simulated_evenly`: of simulated people every way of lying, be it as rare as prone is. Real people are drawn without
-    a look at how they lie, which nobody needs to know of them.
+    a look at how they lie, which nobody needs to know of them. `annotated_share`: how often a real map is an annotated
+    one where there are others too; 0 does not tell them apart.
     """
 
-    def __init__(self, real: Examples | None, simulated: Examples | None, *, simulated_evenly: bool = False) -> None:
-        pools = ((real, False), (simulated, simulated_evenly))
-        self._pools = [_Pool(examples, evenly) for examples, evenly in pools if examples is not None]
+    def __init__(
+        self,
+        real: Examples | None,
+        simulated: Examples | None,
+        *,
+        simulated_evenly: bool = False,
+        annotated_share: float = 0.0,
+    ) -> None:
+        self._pools = []
+        if real is not None:
+            self._pools.append(_Pool(real, _annotated_chances(real, annotated_share) if annotated_share else None))
+        if simulated is not None:
+            self._pools.append(_Pool(simulated, _even_chances(simulated.groups) if simulated_evenly else None))
         self._has_both = len(self._pools) == 2
 
     def batch(self, size: int, simulated_share: float, random: np.random.Generator, other_frame: float = 0.0) -> Batch:
@@ -51,10 +62,11 @@ class TrainingSet:
 
 
 class _Pool:
-    def __init__(self, examples: Examples, evenly: bool) -> None:
+    def __init__(self, examples: Examples, chances: list[float] | None) -> None:
+        """`chances` of each group; None: all the same."""
         self._inputs, self._joints = examples.inputs, examples.joints_norm
         self._frames = [np.flatnonzero(examples.group_index == g) for g in range(len(examples.groups))]
-        self._chances = _even_chances([group.posture for group in examples.groups]) if evenly else None
+        self._chances = chances
 
     def draw(
         self, count: int, random: np.random.Generator, other_frame: float
@@ -69,7 +81,16 @@ class _Pool:
         return self._inputs[frames], self._joints[groups], self._inputs[others]
 
 
-def _even_chances(postures: Sequence[str]) -> list[float]:
+def _even_chances(groups: Sequence[Group]) -> list[float]:
     """Of each group, so that every posture has the same chance."""
-    groups = Counter(postures)
-    return [1 / (len(groups) * groups[posture]) for posture in postures]
+    count = Counter(group.posture for group in groups)
+    return [1 / (len(count) * count[group.posture]) for group in groups]
+
+
+def _annotated_chances(examples: Examples, share: float) -> list[float] | None:
+    """Of each group, so that `share` of what is drawn is annotated; None where all of them are, or none."""
+    annotated = examples.joints_norm[..., 2].any(1)
+    count = int(annotated.sum())
+    if count in (0, len(annotated)):
+        return None
+    return np.where(annotated, share / count, (1 - share) / (len(annotated) - count)).tolist()
