@@ -116,6 +116,7 @@ def crosscheck(
     Raises Failure (70) with the last line of one that fails.
     """
     content = path.read_bytes()
+    maps = maps.around_people(manifest.grid)
     preprocessor = Preprocessor(maps.grid, manifest.grid, manifest.preprocessing)
     inputs = preprocessor(maps.pressure)
     ours = Tape(content)

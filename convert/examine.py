@@ -96,6 +96,7 @@ def examine(
     manifest, content = model.manifest, path.read_bytes()
     if reason := misfit(maps.grid, manifest.grid):
         raise Failure(f"{path.name} cannot read these maps: {reason}", Exit.FOREIGN_DATA)
+    maps = maps.around_people(manifest.grid)
     float_model = _FloatModel(side, manifest)
     ours, real = float_model.benches(maps, every_frame=False, advance=advance)
     micro = MicroKernels(content)

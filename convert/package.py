@@ -136,6 +136,7 @@ def convert(
 def with_accuracy(package: Package, checkpoint: Checkpoint, test: Maps) -> Package:
     """The same package with the accuracy table filled in from the annotated maps of `test`."""
     manifest = package.manifest
+    test = test.around_people(manifest.grid)
     bench = Bench(test.labelled(), Preprocessor(test.grid, manifest.grid, manifest.preprocessing))
     has_joints = manifest.output("joints") is not None
     stages = {

@@ -32,11 +32,19 @@ class Window:
         """frame (rows, cols) of the mat -> the window's, and where its top left corner is: x_cm, y_cm."""
         if not self._is_part:
             return frame, self._whole
+        row, col = self.corner(frame)
+        part = np.ascontiguousarray(frame[row : row + self.grid.rows, col : col + self.grid.cols])
+        return part, self.corner_cm(row, col)
+
+    def corner(self, frame: NDArray[np.float32]) -> tuple[int, int]:
+        """Row and column of the mat where the window of that frame begins."""
         baseline, full = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT)
         load = np.maximum(frame - baseline - CONTACT_SHARE * (full - baseline), 0)
-        row, col = _begin(load.sum(1), self.grid.rows), _begin(load.sum(0), self.grid.cols)
-        part = np.ascontiguousarray(frame[row : row + self.grid.rows, col : col + self.grid.cols])
-        return part, np.array([col * self.grid.pitch_x_cm, row * self.grid.pitch_y_cm])
+        return _begin(load.sum(1), self.grid.rows), _begin(load.sum(0), self.grid.cols)
+
+    def corner_cm(self, row: int, col: int) -> NDArray[np.float64]:
+        """x_cm, y_cm of a window that begins there."""
+        return np.array([col * self.grid.pitch_x_cm, row * self.grid.pitch_y_cm])
 
 
 def _begin(load: NDArray[np.float32], n: int) -> int:

@@ -81,3 +81,33 @@ def test_unlabelled_maps_tell_neither_joints_nor_postures() -> None:
     ]
     np.testing.assert_array_equal(unlabelled.pressure, maps.pressure)
     assert maps.joints.any()
+
+
+def test_of_a_larger_mat_the_part_around_each_person_is_shown() -> None:
+    """Somebody at the head and somebody at the foot of a mat twice as long: both look alike to the model."""
+    mat = Grid(128, 32, 2.54, 2.54)
+    body = np.random.default_rng(0).gamma(1, 50, (40, 20)).astype(np.float32)
+    pressure = np.zeros((3, 128, 32), np.float32)
+    pressure[0, 5:45, 6:26] = pressure[1, 80:120, 6:26] = body
+    pressure[2, 80:120, 6:26] = 2 * body
+    joints = np.zeros((2, 14, 3), np.float32)
+    joints[0, :13] = [16 * 2.54, 25 * 2.54, 2]
+    joints[1, :13] = [16 * 2.54, 100 * 2.54, 2]
+    maps = Maps(pressure, mat, [Group("a/1", "a"), Group("b/1", "b")], np.array([0, 1, 1]), joints)
+    shown = maps.around_people(MODEL)
+    assert shown.grid == MODEL
+    assert shown.pressure.shape == (3, 64, 32)
+    assert shown.pressure.sum() == pressure.sum()
+    examples = maps.examples(MODEL, Preprocessing())
+    row = [int(np.flatnonzero(frame.any(1))[0]) for frame in shown.pressure]
+    one, other = (frame[r : r + 40, 6:26] for frame, r in zip(examples.inputs[:2], row[:2], strict=True))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    moved = examples.joints_norm[:, 0, 1] * 64 - row[:2]
+    np.testing.assert_allclose(moved, 20, atol=1e-4)
+    assert (examples.joints_norm[:, 13, :2] == NOWHERE).all()
+    assert (maps.joints[1, 0] == [16 * np.float32(2.54), 100 * np.float32(2.54), 2]).all()
+
+
+def test_a_mat_no_larger_than_the_models_is_shown_whole() -> None:
+    maps = some_maps()
+    assert maps.around_people(MODEL) is maps

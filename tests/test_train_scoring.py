@@ -1,11 +1,16 @@
 """Pooling over folds, and intervals over people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edge.model import DEFAULT_MODEL
 from firmware_bridge.geometry import Grid
+from train.evaluated import Evaluated
 from train.maps import Group, Maps
-from train.scoring import Scored, summary
+from train.scoring import Scored, score, summary
+from train.simulated import read_simulated
 
 GRID = Grid(64, 32, 2.54, 2.54)
 
@@ -71,3 +76,13 @@ def test_equivariance_is_the_mean_over_the_maps_that_have_points() -> None:
     result = summary([one, two])
     assert result["equivariance_keypoints_cm"] == pytest.approx(4 / 3)
     assert "equivariance_joints_cm" not in result
+
+
+def test_people_at_the_end_of_a_long_mat_are_scored_as_on_their_own() -> None:
+    """As edge-run reads them, whose window follows whoever lies there."""
+    maps, model = read_simulated(range(4), GRID), Evaluated(DEFAULT_MODEL)
+    pressure = np.pad(maps.pressure, [(0, 0), (64, 0), (0, 0)])
+    joints = maps.joints + np.float32([0, 64 * GRID.pitch_y_cm, 0]) * maps.joints.any(-1, keepdims=True)
+    longer = replace(maps, pressure=pressure, joints=joints, grid=replace(GRID, rows=128))
+    error_cm = [summary([score(model, seen)])["joints"]["mean_cm"] for seen in (maps, longer)]
+    assert error_cm[1] == pytest.approx(error_cm[0], rel=0.2)

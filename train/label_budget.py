@@ -38,6 +38,7 @@ def label_budget(checkpoint: Checkpoint, training: Maps, test: Maps, budgets: Se
     """`training` must be annotated; `test` has one map a group."""
     model = FloatModel(checkpoint)
     constants = checkpoint.config.preprocessing
+    test = test.around_people(checkpoint.grid)
     known_maps = training.medians().examples(checkpoint.grid, constants)
     preprocessor = Preprocessor(test.grid, checkpoint.grid, constants)
     test_points = model.predict(preprocessor(test.pressure))

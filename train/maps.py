@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge.manifest import Preprocessing
 from edge.preprocess import Preprocessor
+from edge.window import Window
 from firmware_bridge.geometry import Grid
 from firmware_bridge.skeleton import JOINTS
 
@@ -78,14 +79,33 @@ class Maps:
         nameless = [replace(group, posture="") for group in self.groups]
         return replace(self, groups=nameless, joints=np.zeros_like(self.joints))
 
+    def around_people(self, model: Grid) -> Self:
+        """What a model of that grid is shown of a larger mat, as edge-run shows it: the part around a group's median.
+
+        The mat then ends with that part, and joints are counted from its corner.
+        """
+        window = Window(self.grid, model)
+        if window.grid == self.grid:
+            return self
+        pressure = np.empty((len(self), window.grid.rows, window.grid.cols), np.float32)
+        joints = self.joints.copy()
+        for g in range(len(self.groups)):
+            frames = np.flatnonzero(self.group_index == g)
+            row, col = window.corner(np.median(self.pressure[frames], 0))
+            pressure[frames] = self.pressure[frames, row : row + window.grid.rows, col : col + window.grid.cols]
+            annotated = joints[g].any(-1)
+            joints[g, annotated, :2] -= window.corner_cm(row, col)
+        return replace(self, pressure=pressure, grid=window.grid, joints=joints)
+
     def examples(self, model: Grid, constants: Preprocessing) -> "Examples":
         """The same as the model sees it."""
-        preprocessor = Preprocessor(self.grid, model, constants)
-        blocks = [preprocessor(self.pressure[i : i + 256]) for i in range(0, len(self), 256)]
+        shown = self.around_people(model)
+        preprocessor = Preprocessor(shown.grid, model, constants)
+        blocks = [preprocessor(shown.pressure[i : i + 256]) for i in range(0, len(shown), 256)]
         inputs = np.concatenate(blocks) if blocks else np.zeros((0, model.rows, model.cols), np.float32)
-        annotated = self.joints.any(-1, keepdims=True)
-        xy_norm = np.where(annotated, preprocessor.model_norm(self.joints[..., :2]), NOWHERE)
-        joints_norm = np.concatenate([xy_norm, self.joints[..., 2:]], -1).astype(np.float32)
+        annotated = shown.joints.any(-1, keepdims=True)
+        xy_norm = np.where(annotated, preprocessor.model_norm(shown.joints[..., :2]), NOWHERE)
+        joints_norm = np.concatenate([xy_norm, shown.joints[..., 2:]], -1).astype(np.float32)
         return Examples(inputs, self.groups, self.group_index, joints_norm)
 
 

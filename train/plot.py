@@ -80,7 +80,7 @@ def read_losses(folder: Path) -> dict[str, NDArray[np.float64]]:
 
 def overlays(args: argparse.Namespace) -> Figure:
     model = Evaluated(args.model)
-    medians = read_data(args).medians().labelled()
+    medians = read_data(args).medians().labelled().around_people(model.grid)
     if not len(medians):
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)

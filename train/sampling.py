@@ -89,7 +89,7 @@ def _even_chances(groups: Sequence[Group]) -> list[float]:
 
 def _annotated_chances(examples: Examples, share: float) -> list[float] | None:
     """Of each group, so that `share` of what is drawn is annotated; None where all of them are, or none."""
-    annotated = examples.joints_norm[..., 2].any(1)
+    annotated = np.asarray(examples.joints_norm[..., 2].any(1))
     count = int(annotated.sum())
     if count in (0, len(annotated)):
         return None

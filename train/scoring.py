@@ -43,7 +43,7 @@ class Scored:
 
 def score(model: Evaluated, maps: Maps) -> Scored:
     """Joints on the annotated maps, postures on all whose posture is known. Raises Failure (66) without annotations."""
-    medians = maps.medians()
+    medians = maps.medians().around_people(model.grid)
     labelled = np.flatnonzero(medians.joints[..., 2].any(1))
     if not len(labelled):
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
