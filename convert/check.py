@@ -18,14 +18,23 @@ from convert.sections import pictures, sections, title
 from edge.contact import contact
 from edge.model import KeypointModel
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.numbers import positive
-from train.arguments import add_data_arguments, add_recordings_arguments, read_data, read_recorded, tested_fold
+from firmware_bridge.numbers import not_negative, positive
+from train.arguments import (
+    add_data_arguments,
+    add_recordings_arguments,
+    read_data,
+    read_folds,
+    read_recorded,
+    require_writable,
+    tested_fold,
+)
 from train.maps import Maps
 from train.progress import progress_bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_writable(args.json, args.markdown, args.html)
     console = Console(stderr=True, soft_wrap=True)
     console.print("reading maps ...")
     models = [(path, KeypointModel.from_files(path), maps) for path, maps in _parts(args)]
@@ -58,10 +67,7 @@ def _parts(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
         return [(args.model, chosen(recorded, args.frames)) for recorded in recordings]
     if not args.fold:
         return [(args.model, read_data(args))]
-    subjects = [subject for _, tested in args.fold for subject in tested]
-    if len(set(subjects)) != len(subjects):
-        raise Failure("--fold names a subject twice: each is tested once", Exit.USAGE)
-    return [(path, read_data(argparse.Namespace(**vars(args) | {"subjects": tested}))) for path, tested in args.fold]
+    return read_folds(args)
 
 
 def chosen(maps: Maps, most: int) -> Maps:
@@ -143,14 +149,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page here, its pictures inside")
     parser.add_argument(
         "--max-drop-cm",
-        type=float,
+        type=not_negative,
         default=0.1,
         metavar="CM",
         help="largest rise of the mean error against annotations, or largest mean shift without any (%(default)s)",
     )
     parser.add_argument(
         "--max-drop-pck",
-        type=float,
+        type=not_negative,
         default=2.0,
         metavar="POINTS",
         help="largest fall of PCK@5cm against annotations (%(default)s)",

@@ -28,7 +28,7 @@ from edge.model import KeypointModel
 from edge.preprocess import Preprocessor
 from edge.runtime import Interpreter
 from firmware_bridge.errors import Exit, Failure, run_command
-from train.arguments import add_data_arguments, read_data
+from train.arguments import add_data_arguments, read_data, require_writable
 from train.maps import Maps
 
 EXTRAS: Final = ("crosscheck", "legacy")
@@ -95,6 +95,7 @@ class Tape(Interpreter):
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_writable(args.json, args.markdown)
     manifest = KeypointModel.from_files(args.model).manifest
     maps = read_data(args)
     pythons = args.python or [environment(extra, args.environments) for extra in EXTRAS]

@@ -96,6 +96,12 @@ def _print(package: Package, paths: Sequence[Path], console: Console) -> None:
         )
 
 
+def _file_name(text: str) -> str:
+    if not text or Path(text).name != text or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a file: say the folder with --out")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="convert-run", description=__doc__)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint.pt or .encoder.pt")
@@ -103,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add_recordings_arguments(parser, ".matlog files to calibrate on")
     parser.add_argument("--test-subjects", type=subject_list, metavar="LIST", help="people for the accuracy table")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default: beside the checkpoint)")
-    parser.add_argument("--name", default="model", help="of the files (%(default)s)")
+    parser.add_argument("--name", type=_file_name, default="model", help="of the files (%(default)s)")
     parser.add_argument(
         "--head",
         choices=["logits", "float"],

@@ -1,5 +1,6 @@
 """Numbers on a command line, refused by the name of what they are to be."""
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -26,6 +27,7 @@ def number(name: str, kind: Callable[[str], N], fits: Callable[[N], bool]) -> Ca
 
 seed = number("seed (a whole number from 0)", int, lambda seed: seed >= 0)
 positive = number("whole number from 1", int, lambda count: count >= 1)
+not_negative = number("number from 0", float, lambda value: 0 <= value < math.inf)
 time_s = number("number of seconds", float, lambda t_s: 0 <= t_s < LONGEST_S)
 duration_s = number("number of seconds (above 0)", float, lambda t_s: 0 < t_s < LONGEST_S)
 rate_hz = number("rate (0.1 to 200)", float, lambda hz: LOWEST_RATE_MHZ <= hz * 1000 <= HIGHEST_RATE_MHZ)

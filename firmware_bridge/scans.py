@@ -82,7 +82,10 @@ def truth_line(
     posture: str,
     group: str,
 ) -> str:
-    """One line of a truth sidecar. joints_cm (14, 2) canonical, from the mat's top left corner; visible (14,) 0..2."""
+    """One line of a truth sidecar. joints_cm (14, 2) canonical, from the mat's top left corner; visible (14,) 0..2.
+
+    `t_us` ends up as the wire carries it, in 32 bits.
+    """
     joints = None
     if joints_cm is not None:
         v = np.full(len(JOINTS), 2) if visible is None else visible
@@ -90,6 +93,5 @@ def truth_line(
             name: {"x_cm": round(float(x), 2), "y_cm": round(float(y), 2), "v": int(v[i])}
             for i, (name, (x, y)) in enumerate(zip(JOINTS, joints_cm, strict=True))
         }
-    return json.dumps(
-        {"boot_id": boot_id, "seq": seq, "t_us": t_us, "joints": joints, "posture": posture, "group": group}
-    )
+    sent = {"boot_id": boot_id, "seq": seq, "t_us": t_us & 0xFFFFFFFF}
+    return json.dumps(sent | {"joints": joints, "posture": posture, "group": group})

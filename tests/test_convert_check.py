@@ -254,7 +254,8 @@ def test_missing_data_and_models_are_told_apart(copy: Path, tmp_path: Path) -> N
         (["{model}"], "give either --data DIR or --recordings"),
         (["{model}", "--data", "{pmd}", "--recordings", "x.matlog"], "give either --data DIR or --recordings"),
         (["--fold", "{model}=13", "--recordings", "x.matlog"], "--fold goes with --data"),
-        (["--fold", "{model}=13", "--fold", "{model}=12,13", "--data", "{pmd}"], "names a subject twice"),
+        (["--fold", "{model}=13", "--fold", "{model}=12,13", "--data", "{pmd}"], "names subject 13 twice"),
+        (["--fold", "{model}=13", "--subjects", "1", "--data", "{pmd}"], "--subjects goes with one model"),
     ],
 )
 def test_contradictions_are_usage_errors(converted: Converted, pmd: Path, arguments: list[str], message: str) -> None:

@@ -219,3 +219,11 @@ def test_a_missing_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure) as foreign:
         main([str(tmp_path / "text.pt")])
     assert (missing.value.code, foreign.value.code) == (Exit.MISSING_INPUT, Exit.BAD_CONFIG)
+
+
+@pytest.mark.parametrize("name", ["sub/x", "../x", "", ".."])
+def test_a_name_that_is_none_of_a_file_is_refused_before_work_begins(name: str, tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["none.pt", "--name", name, "--out", str(tmp_path)])
+    assert refused.value.code == Exit.USAGE
+    assert f"{name!r} is no name of a file: say the folder with --out" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from firmware_bridge.numbers import duration_s, number, positive, rate_hz, seed, time_s
+from firmware_bridge.numbers import duration_s, not_negative, number, positive, rate_hz, seed, time_s
 
 
 def parsed(kind: Callable[[str], float], text: str) -> float:
@@ -19,6 +19,7 @@ def parsed(kind: Callable[[str], float], text: str) -> float:
     [
         (seed, "0", 0),
         (positive, "1", 1),
+        (not_negative, "0", 0),
         (time_s, "0", 0),
         (duration_s, "0.5", 0.5),
         (rate_hz, "0.1", 0.1),
@@ -35,6 +36,8 @@ def test_bounds_belong_to_what_is_taken(kind: Callable[[str], float], text: str,
         (seed, "-1", "seed (a whole number from 0)"),
         (seed, "1.5", "seed (a whole number from 0)"),
         (positive, "0", "whole number from 1"),
+        (not_negative, "-0.1", "number from 0"),
+        (not_negative, "nan", "number from 0"),
         (time_s, "-0.1", "number of seconds"),
         (time_s, "inf", "number of seconds"),
         (duration_s, "0", "number of seconds (above 0)"),

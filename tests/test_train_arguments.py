@@ -9,7 +9,20 @@ import pytest
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.messages import Info
-from train.arguments import add_recordings_arguments, command_line, corrected, make_folder, subject_list
+from train.arguments import (
+    add_data_arguments,
+    add_recordings_arguments,
+    command_line,
+    corrected,
+    make_folder,
+    read_folds,
+    require_one_test_each,
+    require_writable,
+    subject_list,
+)
+from train.arguments import (
+    tested_fold as fold_of,
+)
 
 
 @pytest.mark.parametrize(("text", "subjects"), [("13", [13]), ("1-3,13", [1, 2, 3, 13]), ("11-13,1", [11, 12, 13, 1])])
@@ -70,3 +83,48 @@ def test_a_folder_that_a_file_is_in_the_way_of_is_refused(below: str, tmp_path: 
 
 def test_provenance_names_files_without_their_folders() -> None:
     assert command_line("train-run", ["--data", "/home/me/pmd", "--seed", "1"]) == "train-run --data pmd --seed 1"
+
+
+def test_nobody_is_tested_in_two_folds() -> None:
+    require_one_test_each([(Path("a.pt"), [1, 2]), (Path("a.pt"), [3])])
+    with pytest.raises(Failure, match="--fold names subject 2 twice: each is tested once") as refused:
+        require_one_test_each([(Path("a.pt"), [1, 2]), (Path("b.pt"), [2, 3])])
+    assert refused.value.code == Exit.USAGE
+
+
+def folds(*arguments: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fold", type=fold_of, action="append")
+    add_data_arguments(parser, formats=True)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_each_fold_has_the_maps_of_its_own_people(pmd: Path) -> None:
+    read = read_folds(folds("--data", pmd, "--fold", "a.pt=12", "--fold", "b.pt=11,13"))
+    assert [(path, maps.people) for path, maps in read] == [
+        (Path("a.pt"), ["pmd:12"]),
+        (Path("b.pt"), ["pmd:11", "pmd:13"]),
+    ]
+    with pytest.raises(Failure, match="--subjects goes with one model") as refused:
+        read_folds(folds("--data", pmd, "--fold", "a.pt=12", "--subjects", "1"))
+    assert refused.value.code == Exit.USAGE
+    with pytest.raises(Failure, match="subject 12 twice"):
+        read_folds(folds("--data", pmd, "--fold", "a.pt=12", "--fold", "b.pt=12"))
+
+
+def test_results_that_cannot_be_written_are_told_before_the_work(tmp_path: Path) -> None:
+    require_writable(None, tmp_path / "new.json")
+    with pytest.raises(Failure, match=r"no folder .*none for new.json: make it first") as missing:
+        require_writable(None, tmp_path / "none" / "new.json")
+    assert missing.value.code == Exit.MISSING_INPUT
+    with pytest.raises(Failure, match="is a folder: name a file in it") as folder:
+        require_writable(tmp_path)
+    assert folder.value.code == Exit.USAGE
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_may_not_be_written_is_told_before_the_work(tmp_path: Path, monkeypatch) -> None:
+    """Of the right to write the superuser knows nothing."""
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(Failure, match=r"new.json may not be written: choose another place"):
+        require_writable(tmp_path / "new.json")

@@ -1,5 +1,6 @@
 """train-eval: what it refuses, and when."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from firmware_bridge.errors import Exit, run_command
 from tests.convert_once import DEFAULT_ENCODER
 from train.checkpoint import load_checkpoint
-from train.eval import main
+from train.eval import main, people_counts
 
 
 def evaluate(*arguments: object) -> int:
@@ -39,3 +40,10 @@ def test_a_label_budget_needs_people_of_pmd(
     checkpoint.training = training.model_copy(update={"people": ["pmd:12", "recording:night"]})
     checkpoint.save(model)
     assert evaluate(*where) == Exit.OK
+
+
+@pytest.mark.parametrize("text", ["0", "0-3", "1,0"])
+def test_a_label_budget_of_nobody_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="the labels of nobody"):
+        people_counts(text)
+    assert people_counts("1,3,6") == [1, 3, 6]

@@ -103,3 +103,46 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     out.write_bytes(b"precious")
     assert export("--simulated", 3, "--duration", 1, "--out", out) == Exit.USAGE
     assert out.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_truth_is_never_overwritten_and_leaves_no_recording_without_one(folder: bool, tmp_path: Path, capsys) -> None:
+    truth = tmp_path / "night.truth.jsonl"
+    if folder:
+        truth.mkdir()
+    else:
+        truth.write_text("precious")
+    assert export("--simulated", 3, "--duration", 1, "--out", tmp_path / "night.rec") == Exit.USAGE
+    assert f"{truth} exists and is never overwritten: choose another name" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [truth]
+
+
+def test_truth_belongs_to_its_frames_after_the_devices_clock_has_gone_round(tmp_path: Path) -> None:
+    out = tmp_path / "long.matlog"
+    assert export("--simulated", 1, "--duration", 4400, "--rate", 0.1, "--out", out) == Exit.OK
+    lines = [json.loads(line) for line in out.with_suffix(".truth.jsonl").read_text().splitlines()]
+    frames = [r.event for r in read_recording(out) if isinstance(r.event, Frame)]
+    assert [(line["seq"], line["t_us"]) for line in lines] == [(frame.seq, frame.t_us) for frame in frames]
+    assert lines[-1]["t_us"] < lines[-20]["t_us"]
+
+
+def test_joints_of_other_maps_are_refused(pmd: Path, joints_ii: Path, tmp_path: Path, capsys) -> None:
+    where = ("--data", pmd, "--subjects", 12, "--joints", joints_ii)
+    assert export(*where, "--out", tmp_path / "o.matlog") == Exit.MISSING_INPUT
+    assert "has joints of none of these maps" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--simulated", 1, "--median"), "--median does not go with --simulated"),
+        (("--simulated", 1, "--subjects", 3), "--subjects does not go with --simulated"),
+        (("--data", "x", "--rate", 5), "--rate does not go with --data"),
+        (("--simulated", 1, "--duration", 0.01), "0.01 s at 10 frames/s is no frame: ask for more"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(arguments, words: str, tmp_path: Path, capsys) -> None:
+    assert export(*arguments, "--out", tmp_path / "o.matlog") == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

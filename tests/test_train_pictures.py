@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
@@ -164,6 +165,21 @@ def test_the_end_of_the_mask_stage_is_marked_once_for_equal_runs() -> None:
     assert pictures.stage_boundary(run(0.1, mask_steps=100)) == 100
     assert pictures.stage_boundary(run(0.1)) is None
     assert pictures.stage_boundary(run(0.1, mask_steps=400)) is None
+
+
+@pytest.mark.parametrize("terms", [{"l1": "L1"}, {"l1": "L1", "cross_entropy": "CE", "l2": "L2"}])
+def test_every_name_is_legible_whatever_the_width(terms: dict[str, str]) -> None:
+    names = ["full", "without dilation", "without exchange", "without CRWT, and four layers more"]
+    figure = pictures.loss_curves({name: [run(0.1, mask_steps=100)] for name in names}, terms, smooth=10)
+    FigureCanvasAgg(figure).draw()
+    (legend,) = figure.legends
+    entries = legend.get_texts()
+    assert [entry.get_text() for entry in entries[:4]] == names
+    for entry in entries:
+        box = entry.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
 
 
 def test_the_moving_mean_smooths_without_bending_the_ends() -> None:

@@ -101,6 +101,28 @@ def test_folders_without_losses_are_named(tmp_path: Path, capsys, content: str |
     assert not (tmp_path / "l.png").exists()
 
 
+def test_runs_without_any_of_the_usual_terms_are_told_which_they_have(tmp_path: Path, capsys) -> None:
+    (tmp_path / "losses.csv").write_text("step,loss\n1,0.1\n")
+    assert plot("losses", tmp_path, "--out", tmp_path / "l.png") == Exit.FOREIGN_DATA
+    assert "no run has a term to draw: they have loss" in capsys.readouterr().err
+
+
+def test_people_who_trained_the_model_are_told_in_the_picture_and_beside_it(
+    pmd: Path, joints_i: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    titles: list[str] = []
+    panels = pictures.panels
+    monkeypatch.setattr(pictures, "panels", lambda *told: (titles.extend(told[2]), panels(*told))[1])
+    for subject in (12, 13):
+        where = ("--data", pmd, "--subjects", subject, "--joints", joints_i, "--count", 1)
+        assert plot("overlays", "--model", DEFAULT_MODEL, *where, "--out", tmp_path / "o.png") == Exit.OK
+    assert capsys.readouterr().err.count("warning: pmd:12 trained this model") == 1
+    of_12, of_13 = (title.splitlines() for title in titles)
+    assert of_12[2] == "trained on"
+    assert len(of_13) == len(of_12) - 1
+    assert of_13[1].startswith("S13/")
+
+
 def test_overlays_show_the_joints_annotated_and_found(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.png"
     where = ("--data", pmd, "--subjects", 13, "--joints", joints_i)

@@ -1,6 +1,8 @@
 """Command-line arguments that the commands of train and convert share."""
 
 import argparse
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +37,24 @@ def tested_fold(text: str) -> tuple[Path, list[int]]:
     if not equals or not path:
         raise argparse.ArgumentTypeError(f"{text!r} is not FILE=SUBJECTS, such as fold1.pt=1-3")
     return Path(path), subject_list(subjects)
+
+
+def require_one_test_each(folds: Sequence[tuple[Path, list[int]]]) -> None:
+    """Raises Failure (2) for a subject in two folds: every figure would count it twice."""
+    subjects = [subject for _, tested in folds for subject in tested]
+    if twice := [subject for subject, times in Counter(subjects).items() if times > 1]:
+        raise Failure(f"--fold names subject {twice[0]} twice: each is tested once", Exit.USAGE)
+
+
+def require_writable(*paths: Path | None) -> None:
+    """Before long work: whether each result can be written. Raises Failure (66) without its folder, else (2)."""
+    for path in filter(None, paths):
+        if not path.parent.is_dir():
+            raise Failure(f"no folder {path.parent} for {path.name}: make it first", Exit.MISSING_INPUT)
+        if path.is_dir():
+            raise Failure(f"{path} is a folder: name a file in it", Exit.USAGE)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise Failure(f"{path} may not be written: choose another place", Exit.USAGE)
 
 
 def add_recordings_arguments(parser: argparse.ArgumentParser, help: str) -> None:
@@ -123,6 +143,14 @@ def read_data(args: argparse.Namespace) -> Maps:
             raise Failure(f"--joints and --experiment go with --format pmd, not {args.format}", Exit.USAGE)
         return FORMATS[args.format](args.data, args.subjects)
     return read_pmd(args.data, args.subjects, experiment=args.experiment, mat=args.mat, joints=args.joints)
+
+
+def read_folds(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
+    """Each --fold's model and its people's maps. Raises Failure (2) for --subjects beside them, or anybody twice."""
+    if args.subjects:
+        raise Failure("--subjects goes with one model: --fold names its own", Exit.USAGE)
+    require_one_test_each(args.fold)
+    return [(path, read_data(argparse.Namespace(**vars(args) | {"subjects": tested}))) for path, tested in args.fold]
 
 
 def command_line(program: str, argv: Sequence[str]) -> str:

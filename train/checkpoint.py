@@ -149,5 +149,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
             content["average"],
         )
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        told = "" if isinstance(error, pickle.UnpicklingError) else str(error)  # torch would advise to trust the file
+        reason = (told or type(error).__name__).splitlines()[0]
         raise Failure(f"{path} is not a checkpoint of train-run ({reason})", Exit.BAD_CONFIG) from None

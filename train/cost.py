@@ -16,6 +16,7 @@ from rich.table import Table
 from torch import nn
 
 from firmware_bridge.errors import Exit
+from train.arguments import require_writable
 from train.config import TrainConfig, read_config
 
 REFERENCE: Final = Path(__file__).parent / "recipes" / "reference.toml"
@@ -93,6 +94,7 @@ def costs(configs: Sequence[tuple[str, TrainConfig]], rounds: Iterable[int]) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_writable(args.json)
     torch.set_num_threads(1)
     configs = [("default", TrainConfig()), *((path.stem, read_config(path)) for path in args.configs)]
     rounds = track(range(ROUNDS), "timing", console=Console(stderr=True), transient=True)

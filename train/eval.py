@@ -11,7 +11,14 @@ from rich.progress import track
 from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
-from train.arguments import add_data_arguments, read_data, subject_list, tested_fold
+from train.arguments import (
+    add_data_arguments,
+    read_data,
+    read_folds,
+    require_writable,
+    subject_list,
+    tested_fold,
+)
 from train.checkpoint import load_checkpoint
 from train.evaluated import Evaluated
 from train.label_budget import label_budget, pooled_budget
@@ -29,15 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure("--joints FILE is needed to score joints: see data/pmd-joints in the repository", Exit.USAGE)
     if (args.model is None) == (not args.fold):
         raise Failure("give either --model FILE or --fold FILE=SUBJECTS, one for each fold", Exit.USAGE)
-    for path in filter(None, (args.json, args.markdown)):
-        if not path.parent.is_dir():
-            raise Failure(f"no folder {path.parent} for {path.name}: make it first", Exit.MISSING_INPUT)
+    require_writable(args.json, args.markdown)
     how = {"mirrored_too": args.mirrored_too, "body": not args.without_body}
     if args.model:
         folds = [(Evaluated(args.model, **how), read_data(args))]
     else:
-        kind = {"experiment": args.experiment, "mat": args.mat, "joints": args.joints}
-        folds = [(Evaluated(path, **how), read_pmd(args.data, subjects, **kind)) for path, subjects in args.fold]
+        folds = [(Evaluated(path, **how), maps) for path, maps in read_folds(args)]
     model = folds[0][0]
     scored = []
     for fold, maps in track(folds, "scoring", console=Console(stderr=True), transient=True):
@@ -58,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.markdown:
         args.markdown.write_text(markdown(result))
     return Exit.OK
+
+
+def people_counts(text: str) -> list[int]:
+    """`1,3,6`, each from 1."""
+    counts = subject_list(text)
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has the labels of nobody in it: begin with 1")
+    return counts
 
 
 def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[str, Any]]:
@@ -168,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--label-budget",
-        type=subject_list,
+        type=people_counts,
         metavar="LIST",
         help="such as 1,3,6: joints by linear maps from the points, labels of each choice of so many people",
     )

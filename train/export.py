@@ -29,6 +29,8 @@ FIRST_UNIX_US: Final = 1_500_000_000_000_000
 """Time of the first frame: pmd does not say when it was made, and the same input must give the same file."""
 BOOT_ID: Final = 1
 PMD_RATE_HZ: Final = 1.0
+OF_PMD: Final = ("experiment", "mat", "subjects", "joints", "median")
+OF_A_NIGHT: Final = ("duration", "rate")
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,29 @@ class Sample:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
     if (args.data is None) == (args.simulated is None):
         raise Failure("give either --data DIR or --simulated SEED", Exit.USAGE)
+    source, others = ("--data", OF_A_NIGHT) if args.simulated is None else ("--simulated", OF_PMD)
+    if foreign := [name for name in others if getattr(args, name) != parser.get_default(name)]:
+        raise Failure(f"--{foreign[0]} does not go with {source}: leave it out", Exit.USAGE)
     if args.data is not None:
         maps = read_data(args)
+        if args.joints and not len(maps.labelled()):
+            raise Failure(
+                f"{args.joints} has joints of none of these maps: give the file that is about them, or leave it out",
+                Exit.MISSING_INPUT,
+            )
         orientation, flags, rate_hz = ORIENTATION_I if args.experiment == "i" else ORIENTATION_II, Flag(0), PMD_RATE_HZ
         grid, samples = maps.grid, _real(maps.medians() if args.median else maps, orientation)
         name = f"pmd experiment {args.experiment}"
     else:
         grid, orientation, flags, rate_hz = Grid(64, 32, 2.54, 2.54), Orientation(), Flag.SIMULATED, args.rate
-        samples = itertools.islice(_simulated(args.simulated, grid, rate_hz), round(args.duration * rate_hz))
+        frames = round(args.duration * rate_hz)
+        if not frames:
+            raise Failure(f"{args.duration:g} s at {rate_hz:g} frames/s is no frame: ask for more", Exit.USAGE)
+        samples = itertools.islice(_simulated(args.simulated, grid, rate_hz), frames)
         name = f"simulated person {args.simulated}"
     truth = args.out.with_suffix(".truth.jsonl")
     count = write_recording(args.out, truth, samples, grid, orientation, flags, rate_hz, name)
@@ -71,7 +85,7 @@ def write_recording(
     rate_hz: float,
     name: str,
 ) -> int:
-    """Write all samples; returns how many. `grid` is the canonical one."""
+    """Write all samples; returns how many. `grid` is the canonical one. Raises Failure where either file exists."""
     device = orientation.canonical_grid(grid)  # a quarter turn is its own inverse on a grid's sides
     info = Info(
         firmware_name=name[:32],
@@ -85,8 +99,10 @@ def write_recording(
         orientation=orientation,
         frame_rate_mhz=round(rate_hz * 1000),
     )
+    if truth_path.exists():
+        raise Failure(f"{truth_path} exists and is never overwritten: choose another name", Exit.USAGE)
     count = 0
-    with RecordingWriter(path) as recording, truth_path.open("w") as truth:
+    with RecordingWriter(path) as recording, truth_path.open("x") as truth:
         recording.write(encode(info), FIRST_UNIX_US)
         for count, sample in enumerate(samples, 1):
             t_us = round((count - 1) / rate_hz * 1e6)

@@ -30,6 +30,9 @@ PRESSURE: Final = LinearSegmentedColormap.from_list("pressure", mpl.colormaps["b
 
 PANEL_HEIGHT_IN, GAP_IN, MARGIN_IN, LABEL_IN, TITLE_LINE_IN = 3.1, 0.08, 0.12, 1.1, 0.17
 
+LEGEND_LINE_IN, LEGEND_LETTER_IN = 0.6, 0.07
+"""Of an entry: the line with what is around it, and a letter of its name."""
+
 MEAN: Final = "mean"
 """Marks the thick curve of each name."""
 
@@ -158,7 +161,9 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Values]]], terms: Mappi
     if boundaries:
         lines.append(Line2D([], [], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3))))
         names.append("contact learned, map from here on")
-    figure.legend(lines, names, loc="outside upper left", ncols=4, frameon=False, fontsize=9, labelcolor=INK)
+    widest_in = LEGEND_LINE_IN + LEGEND_LETTER_IN * max(map(len, names))
+    fitting = max(1, int(figure.get_figwidth() / widest_in))
+    figure.legend(lines, names, loc="outside upper left", ncols=fitting, frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 import csv
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,10 @@ from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
 from firmware_bridge.skeleton import JOINTS
 from train import pictures
-from train.arguments import add_data_arguments, read_data
+from train.arguments import add_data_arguments, read_data, require_writable
 from train.evaluated import Evaluated
 from train.linear import features
-from train.maps import Maps
+from train.maps import Group, Maps
 
 LOSSES: Final = "losses.csv"
 TERMS: Final = {
@@ -36,6 +37,7 @@ JOINTS_FROM: Final = {"joints": "joint output", "keypoints": "linear map\nof key
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_writable(args.out)
     figure: Figure = args.draw(args)
     pictures.save(figure, args.out)
     print(f"wrote {args.out}")
@@ -56,6 +58,8 @@ def losses(args: argparse.Namespace) -> Figure:
     if unknown := [term for term in args.terms or [] if term not in present]:
         raise Failure(f"no run has the term {unknown[0]}: they have {', '.join(present)}", Exit.USAGE)
     terms = args.terms or [term for term in TERMS if term in present]
+    if not terms:
+        raise Failure(f"no run has a term to draw: they have {', '.join(present) or 'none'}", Exit.FOREIGN_DATA)
     return pictures.loss_curves(runs, {term: TERMS.get(term, term) for term in terms}, args.smooth)
 
 
@@ -84,6 +88,9 @@ def overlays(args: argparse.Namespace) -> Figure:
     if not len(medians):
         raise Failure("none of these maps has annotated joints: give --joints FILE", Exit.MISSING_INPUT)
     preprocessor = Preprocessor(medians.grid, model.grid, model.preprocessing)
+    known = set(model.training.people)
+    if seen := sorted(known.intersection(medians.people)):
+        print(f"warning: {', '.join(seen)} trained this model: these maps say nothing of others", file=sys.stderr)
     found = model.predict(preprocessor(medians.pressure))
     joints_cm = preprocessor.mat_cm(_joints_norm(model, found, args.joints_from))
     points_cm = preprocessor.mat_cm(np.stack([k.xy_norm for k in found["keypoints"]]))
@@ -91,7 +98,7 @@ def overlays(args: argparse.Namespace) -> Figure:
     chosen, kinds = median_and_worst(error_cm, args.count)
     inputs = medians.examples(medians.grid, model.preprocessing).inputs
     titles = [
-        f"{kind} · {medians.groups[g].name.partition('/')[2]}\n{error_cm[g]:.1f} cm"
+        "\n".join([kind, *_named(medians.groups[g], known), f"{error_cm[g]:.1f} cm"])
         for g, kind in zip(chosen, kinds, strict=True)
     ]
     colours = pictures.point_colours(points_cm)
@@ -106,6 +113,12 @@ def overlays(args: argparse.Namespace) -> Figure:
         pictures.skeleton(column[1], joints_cm[g])
         pictures.keypoints(column[2], points_cm[g], colours)
     return figure
+
+
+def _named(group: Group, known: Collection[str]) -> list[str]:
+    """Lines: the file, whose mat every map shares, and whether the model was trained on that person."""
+    subject, *_, file = group.name.partition("/")[2].split("/")
+    return [f"{subject}/{file}", *(["trained on"] if group.person in known else [])]
 
 
 def _joints_norm(model: Evaluated, found: dict[str, list[Keypoints]], source: str) -> NDArray[np.floating]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
-from train.arguments import tested_fold
+from train.arguments import require_one_test_each, require_writable, tested_fold
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.maps import Maps
 from train.pictures import png_path, reconstructions, save
@@ -29,6 +29,8 @@ PICTURED: Final = 8
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    require_one_test_each(args.fold)
+    require_writable(args.json, args.markdown, args.png)
     torch.set_num_threads(args.threads)
     folds = [_opened(args, path, subjects) for path, subjects in args.fold]
     progress = Console(stderr=True)

@@ -11,8 +11,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from firmware_bridge.errors import Exit, Failure
-from train.arguments import tested_fold
+from firmware_bridge.errors import Exit
+from firmware_bridge.numbers import positive
+from train.arguments import require_one_test_each, require_writable, tested_fold
 from train.posture.folds import INPUTS, Fold, read_fold
 from train.posture.study import HEADS, TASKS, Votes, pooled, study
 from train.progress import progress_bar
@@ -21,9 +22,8 @@ from train.progress import progress_bar
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    subjects = [subject for _, tested in args.fold for subject in tested]
-    if len(set(subjects)) != len(subjects):
-        raise Failure("--fold names a subject twice: each is tested once", Exit.USAGE)
+    require_one_test_each(args.fold)
+    require_writable(args.json, args.markdown)
     result = _study(args, Console(stderr=True, soft_wrap=True))
     _print(result, Console(soft_wrap=True))
     if args.json:
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds pmd's experiment-i/")
     parser.add_argument("--joints", type=Path, required=True, metavar="FILE", help="annotated joints: data/pmd-joints")
     parser.add_argument("--heads", nargs="+", choices=list(HEADS), metavar="HEAD", help=f"of {', '.join(HEADS)}")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=torch.get_num_threads(), help="CPU threads (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too, with each wrong file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables here too")
     return parser
