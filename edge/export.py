@@ -2,7 +2,7 @@
 
 Frames are canonical: seen from above, head at row 0; the person's left is at the high columns when on the back.
 Counts are as the mat sent them, without calibration. Several recordings, such as the files of one night, become one
-file, in the order given. With --poses each frame comes with what edge-run says of it.
+file: give them in the order of time. With --poses each frame comes with what edge-run says of it.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, BinaryIO, Final
@@ -56,7 +57,7 @@ restarted is gone on with, as its boot_id tells.
 
 exit codes:
    0  done (also where a recording is cut off: to its last whole frame, with a warning)
-   2  wrong usage, or the output exists
+   2  wrong usage, recordings out of order or given twice, or the output exists
   65  a recording is empty, no recording, without whole frames, or changes its grid
   66  a recording, the model, the calibration or the folder of --out is missing
   70  an unexpected error, please report it
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="edge-export: %(message)s", stream=sys.stderr)
     (mat,) = as_replayed({flag: told for flag in CORRECTIONS if (told := getattr(args, flag.removeprefix("--")))}).mat
     make = WRITERS[_check(args)]
-    starts_us = [start_unix_us(path) for path in args.recordings]
+    starts_us = _starts_us(args.recordings)
     how = _how(args, mat) if args.poses else None
     progress = Progress("edge-export", sum(path.stat().st_size for path in args.recordings))
     export = _Export(args.out, make, how, mat, args.start, args.end, progress)
@@ -207,6 +208,16 @@ def _in_words(frame: RecordedFrame) -> str:
     grid = frame.grid
     pitch = f"{grid.pitch_y_cm:g} x {grid.pitch_x_cm:g} cm"
     return f"{grid.rows} x {grid.cols} taxels of {pitch}, up to {frame.info.adc_full_scale} counts"
+
+
+def _starts_us(paths: Sequence[Path]) -> list[int]:
+    """When each recording began. Raises Failure, also (2) where one did not begin after the one before it."""
+    starts_us = [start_unix_us(path) for path in paths]
+    for (before, before_us), (path, start_us) in pairwise(zip(paths, starts_us, strict=True)):
+        if start_us <= before_us:
+            message = f"{path} did not begin after {before}: give recordings in the order of time, each once"
+            raise Failure(message, Exit.USAGE)
+    return starts_us
 
 
 def _how(args: argparse.Namespace, mat: MatSettings) -> How:

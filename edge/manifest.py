@@ -165,6 +165,9 @@ class Training(Strict):
     command: str
     software: str
     init_sha256: Sha256 | None = Field(None, description="hash of the model that training began from; null: none")
+    labels_sha256: Sha256 | Literal[""] | None = Field(
+        None, description="hash of the joint labels that training itself was given; empty: none; null: not recorded"
+    )
 
 
 class Calibration(Strict):

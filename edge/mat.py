@@ -25,8 +25,6 @@ from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.link import LinkDown, LinkUp
 from firmware_bridge.messages import Info
 
-log = logging.getLogger(__name__)
-
 STORE_EVERY_S: Final = 3600.0
 """How often the zero that follows the mat's drift is written down."""
 
@@ -221,7 +219,7 @@ class LiveMat:
         calibration = self._followed()
         wider = calibration.with_faults(self._faults.faults)
         if wider.faults != calibration.faults:
-            log.warning("faulty taxels: %s", in_words(wider.faulty))
+            self.session.log(logging.WARNING, f"faulty taxels: {in_words(wider.faulty)}")
             self._store(wider)
             yield from self.session.use(wider, now)
 
@@ -246,6 +244,6 @@ class LiveMat:
         try:
             store.write(store.path_of(self._places.state_dir, self.name), calibration)
         except Failure as failure:
-            log.warning("%s", failure)
+            self.session.log(logging.WARNING, str(failure))
             return failure
         return None

@@ -134,6 +134,7 @@ def _session(
         smoothing=config.smoothing if config.smoothing.enabled else None,
         calibration=calibration,
         fatal_problem=config.on_disconnect == "quit",
+        one_of_several=len(config.mat) > 1,
     )
 
 

@@ -42,7 +42,7 @@ class Session:
     """Items of one run, `hello` first. What happens before the mat is known is only logged and counted.
 
     `calibration` is used where it is this mat's. `orientation` overrides its, and that INFO's. A `fatal_problem` ends
-    the run, which tells of it then; any other is told by the log.
+    the run, which tells of it then; any other is told by the log. `one_of_several`: the log says which mat it is.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Session:
         smoothing: Smoothing | None = None,
         calibration: Calibration | None = None,
         fatal_problem: bool = False,
+        one_of_several: bool = False,
     ) -> None:
         self.mat, self.stream = mat, stream
         self.problem: str | None = None
@@ -68,7 +69,7 @@ class Session:
         self.behaviour = Behaviour()
         self._model, self._orientation, self._smoothing = model, orientation, smoothing
         self.calibration = calibration
-        self._fatal_problem = fatal_problem
+        self._fatal_problem, self._log_prefix = fatal_problem, f"{mat}: " if one_of_several else ""
         self._calibration_problem: str | None = None
         self._pipeline: Pipeline | None = None
         self._regions: Regions | None = None
@@ -99,6 +100,10 @@ class Session:
     def followed(self) -> Calibration | None:
         """The calibration in use, with the zero where it is now."""
         return self._pipeline.followed if self._pipeline else None
+
+    def log(self, level: int, text: str) -> None:
+        """What happens to this mat."""
+        log.log(level, "%s%s", self._log_prefix, text)
 
     def meet(self, info: Info, now: Instant) -> Iterator[Item]:
         """INFO came; all but the first of one kind say nothing new."""
@@ -228,7 +233,7 @@ class Session:
         self._calibration_problem = calibration.misfit(info) if calibration else None
         if self._calibration_problem:
             calibration = None
-            log.warning("%s", self._calibration_problem)
+            self.log(logging.WARNING, self._calibration_problem)
         orientation = self._orientation
         if orientation is None and calibration and calibration.orientation:
             orientation = ORIENTATIONS[calibration.orientation]
@@ -251,14 +256,14 @@ class Session:
 
     def _event(self, now: Instant, event: EventName, detail: str, *, logged: bool = True) -> Iterator[Item]:
         if logged:
-            log.log(logging.WARNING if event in ALARMING else logging.INFO, detail)
+            self.log(logging.WARNING if event in ALARMING else logging.INFO, detail)
         if self._pipeline:
             yield Item(EventLine(ts=now.unix_s, seq=self._seq, mat=self.mat, event=event, detail=detail))
 
     def _set_problem(self, now: Instant, problem: str | None) -> Iterator[Item]:
         if problem != self.problem or self._health_s is None:
             if problem and not self._fatal_problem:
-                log.warning("pressure only: %s", problem)
+                self.log(logging.WARNING, f"pressure only: {problem}")
             self.problem = problem
             yield self._health(now)
 

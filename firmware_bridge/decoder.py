@@ -35,7 +35,15 @@ from firmware_bridge.messages import (
 from firmware_bridge.samples import unpack
 from firmware_bridge.sequence import Sequence, Step
 
-__all__ = ["Corrupt", "Decoder", "Event", "Frame", "Part", "Received", "Repeated", "Skipped", "StreamCounts"]
+__all__ = [
+    "NOT_INTACT", "Corrupt", "Decoder", "Event", "Frame", "Part", "Received", "Repeated", "Skipped", "StreamCounts",
+]  # fmt: skip
+
+_TOO_LONG: Final = f"longer than {slip.MAX_ESCAPED_BYTES} bytes"
+_TOO_SHORT: Final = f"shorter than the {HEADER.size + CRC.size} bytes of header and CRC"
+_WRONG_CRC: Final = "CRC does not match"
+NOT_INTACT: Final = frozenset({slip.NOTHING_ESCAPED, _TOO_LONG, _TOO_SHORT, _WRONG_CRC})
+"""Reasons of Corrupt for bytes that may have changed on the way. Any other one is of a message as it was sent."""
 
 _CLASSES: Final[dict[int, type[Message]]] = {
     cls.TYPE: cls for cls in (Info, Keypoints, Status, Ack, HostTime, GetInfo, Start, Stop, SetRate)
@@ -147,6 +155,8 @@ class Decoder:
         """`header` and the length of `payload` agree."""
         if self._assembly and self._assembly.header.seq == header.seq and header.row0:
             return self._continue(self._assembly, header, payload)
+        if self._frames.last is None and header.row0:  # the rest of a frame may be an old one, from a buffer
+            return Part(header.seq, header.row0, header.nrows)
         gap = self._frames.step(header.seq, header.t_us)
         if gap is Step.REPEATED:
             if header.seq == self._given_up_seq:
@@ -170,7 +180,7 @@ class Decoder:
     def _continue(self, assembly: _Assembly, header: Header, payload: bytes) -> Event:
         if not assembly.belongs(header):
             self._give_up()
-            raise ValueError(f"a chunk of frame {header.seq} disagrees with the one before it")
+            raise ValueError("a chunk disagrees with the one before it of the same frame")
         if header.row0 < assembly.rows_done:
             self.counts.repeated += 1
             return Repeated(header.seq)
@@ -204,16 +214,16 @@ _FRAME_FLAGS: Final = sum(Flag) - _LAST_CHUNK
 
 
 def _open(piece: slip.Piece) -> tuple[Header, bytes]:
-    """Raises ValueError for what is no intact message."""
+    """Raises ValueError with one of NOT_INTACT for what is no intact message."""
     if len(piece.escaped) > slip.MAX_ESCAPED_BYTES:
-        raise ValueError(f"longer than {slip.MAX_ESCAPED_BYTES} bytes")
+        raise ValueError(_TOO_LONG)
     body = piece.body
     if body is None:
         raise ValueError(slip.NOTHING_ESCAPED)
     if len(body) < HEADER.size + CRC.size:
-        raise ValueError(f"{len(body)} bytes are shorter than header and CRC")
+        raise ValueError(_TOO_SHORT)
     if zlib.crc32(memoryview(body)[: -CRC.size]) != CRC.unpack_from(body, len(body) - CRC.size)[0]:
-        raise ValueError("CRC does not match")
+        raise ValueError(_WRONG_CRC)
     return Header._make(HEADER.unpack_from(body)), body[HEADER.size : -CRC.size]
 
 

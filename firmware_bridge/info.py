@@ -110,6 +110,8 @@ class Info:
         if missing:
             raise ValueError(f"INFO lacks {', '.join(missing)}")
         number_of = {tag: int.from_bytes(value, "little") for tag, value in values.items()}
+        computes_keypoints = number_of.get(Tag.COMPUTES_KEYPOINTS, 0)
+        within("computes_keypoints", computes_keypoints, 0, 1)
         protocol = values.get(Tag.PROTOCOL, bytes([VERSION, VERSION]))
         return cls(
             firmware_name=values.get(Tag.FIRMWARE_NAME, b"").decode(),
@@ -122,7 +124,7 @@ class Info:
             adc_full_scale=number_of[Tag.ADC_FULL_SCALE],
             orientation=Orientation.from_byte(number_of.get(Tag.ORIENTATION, 0)),
             frame_rate_mhz=number_of.get(Tag.FRAME_RATE_MHZ),
-            computes_keypoints=bool(number_of.get(Tag.COMPUTES_KEYPOINTS, 0)),
+            computes_keypoints=bool(computes_keypoints),
             protocol_min=protocol[0],
             protocol_max=protocol[1],
             device_id=header.device_id,

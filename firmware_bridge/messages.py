@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Self
 
 from firmware_bridge.header import Flag, Header, MessageType, SampleFormat, within
 from firmware_bridge.info import Info
+from firmware_bridge.skeleton import JOINTS
 
 __all__ = [
     "Ack", "AckResult", "Flag", "GetInfo", "Header", "HostTime", "Info", "KeypointKind", "Keypoints", "Message",
@@ -34,6 +35,10 @@ class Keypoints:
     kind: KeypointKind
     points: tuple[tuple[int, int, int], ...]
     """(x, y, confidence): 1/100 taxel of the canonical frame from its top left corner, and 0..255."""
+
+    def __post_init__(self) -> None:
+        if self.kind is KeypointKind.JOINTS and len(self.points) != len(JOINTS):
+            raise ValueError(f"KEYPOINTS has {len(self.points)} joints, not {len(JOINTS)}")
 
     def to_payload(self) -> bytes:
         within("points", len(self.points), 0, 255)
@@ -72,6 +77,7 @@ class Status:
     @classmethod
     def from_payload(cls, header: Header, payload: bytes) -> Self:
         streaming, uptime_s, scans, dropped, refused = _unpack(_STATUS, "STATUS", payload)
+        within("streaming", streaming, 0, 1)
         return cls(bool(streaming), uptime_s, scans, dropped, refused)
 
 

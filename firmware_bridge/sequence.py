@@ -60,5 +60,5 @@ class Sequence:
             return 0
         assert self.after_gap is not None
         if (before - self.after_gap) & 0xFFFF <= OLDEST_REPEAT:
-            return 0  # the rest of the frame in which the link was lost
+            return 0  # a frame from before the link was lost came again
         return (self.after_gap - before - 1) & 0xFFFF

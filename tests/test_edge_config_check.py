@@ -73,6 +73,33 @@ def test_each_thing_that_is_missing_is_one_line(
     assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
+def test_what_systemd_makes_when_the_service_starts_is_told_of_and_nothing_missing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = Path("/run/credentials/edge-run@no-such-bed.service/token")
+    recordings = Path("/run/edge-run/no-such-bed")
+    settings = {"token_file": token, "recording": RecordSettings(path=recordings)}
+    assert found(model, tmp_path, output=["http://0.0.0.0:8765", f"csv:{recordings}/a.csv"], **settings) == []
+    later = "cannot be checked: systemd has to make it when the service starts, by"
+    folder = f"edge-run: {recordings} {later} RuntimeDirectory=edge-run/no-such-bed"
+    assert capsys.readouterr().err.splitlines() == [
+        f"edge-run: {token} {later} LoadCredential=token:FILE", folder, folder,
+    ]  # fmt: skip
+    with pytest.raises(Failure, match=f"no token file {token}: systemd makes it by LoadCredential=token:FILE") as start:
+        read_token(token)
+    assert start.value.code == Exit.MISSING_INPUT
+
+
+def test_what_systemd_made_is_checked_where_it_is_there(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edge.config.check.CREDENTIALS", tmp_path)
+    (tmp_path / "token").touch()
+    (line,) = found(model, tmp_path, token_file=tmp_path / "token")
+    assert "is empty" in line
+    assert capsys.readouterr().err == ""
+
+
 def test_a_password_of_nobody_is_told_of(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_RUN_MQTT_PASSWORD", "secret")
     (line,) = found(model, tmp_path, output=["mqtt://host"])

@@ -26,11 +26,16 @@ from edge.doctor.finding import Finding, Level
 from edge.doctor.listening import MOST_FRAMES, Heard, listen
 from edge.doctor.mat import Mat, suspects
 from edge.model import DEFAULT_MODEL, KeypointModel
+from firmware_bridge import slip
 from firmware_bridge.bridge_sim import serve
-from firmware_bridge.encoder import encode, encode_frame
-from firmware_bridge.errors import Exit
+from firmware_bridge.decoder import Decoder
+from firmware_bridge.encoder import encode, encode_frame, encode_raw
+from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.geometry import Grid, Orientation
+from firmware_bridge.header import HEADER, Header, MessageType, SampleFormat
 from firmware_bridge.link import SerialLink
+from firmware_bridge.messages import Info
+from firmware_bridge.samples import pack
 from firmware_bridge.scans import Scan, simulated_info, simulated_scans
 from firmware_bridge.virtual_mat import VirtualMat, open_port
 from train.pmd import ORIENTATION_I, read_pmd
@@ -147,7 +152,9 @@ def test_garbage_fails_and_asks_for_the_baud() -> None:
     with Board(babble) as mat:
         found = look(mat.port, listen_s=0.5, baud=115_200)
     assert found["answer"].level == Level.FAILED
-    assert "none of them a frame or INFO: is it 115200 baud" in found["answer"].text
+    assert "none of them a frame or INFO, " in found["answer"].text
+    assert "messages corrupt (mostly: " in found["answer"].text
+    assert ": is it 115200 baud" in found["answer"].text
 
 
 def test_frames_without_info_fail() -> None:
@@ -157,7 +164,8 @@ def test_frames_without_info_fail() -> None:
     with board(mat) as port:
         found = look(port.port)
     assert found["answer"].level == Level.FAILED
-    assert "but no INFO: the firmware does not answer GET_INFO" in found["answer"].text
+    assert "but no INFO, " in found["answer"].text
+    assert found["answer"].text.endswith("(CRC does not match): the firmware does not answer GET_INFO")
 
 
 @pytest.mark.parametrize("how", ["drops", "flips"])
@@ -177,7 +185,7 @@ def test_a_bad_cable_is_a_failure_that_names_it(how: str) -> None:
         found = look(port.port, listen_s=2.5)
     assert found["errors"].level == Level.FAILED
     assert not found["errors"].text.startswith("0 of ")
-    assert "check cable, plug and ground" in found["errors"].text
+    assert "messages corrupt (CRC does not match): check cable, plug and ground" in found["errors"].text
     assert levels(found)["answer"] == Level.OK
 
 
@@ -196,6 +204,133 @@ def test_a_mat_that_restarts_all_the_time_wants_a_better_supply() -> None:
     assert found["errors"].level == Level.FAILED
     assert "restarted" in found["errors"].text
     assert "check its supply" in found["errors"].text
+
+
+SAID = simulated_info(3, GRID, 10_000)
+Sent = Callable[[int, NDArray[np.uint16]], bytes]
+FIRMWARE_PERIOD_S = 0.03
+
+
+def firmware(sent: Sent, info: Info | None = SAID) -> Board:
+    """Sends frames in its own way, from (number of the frame, counts), and INFO with each."""
+
+    def send(master: int, stopping: Callable[[], bool]) -> None:
+        for number, scan in enumerate(empty_scans()):
+            if stopping():
+                return
+            with contextlib.suppress(BlockingIOError):
+                said = encode(info, seq=number) if info else b""
+                os.write(master, said + sent(number, scan.counts))
+            time.sleep(FIRMWARE_PERIOD_S)
+
+    return Board(send)
+
+
+def changed(**changes: int) -> Sent:
+    """Frames that are right but for these fields of the header."""
+    return lambda number, counts: encode_raw(right_header(number)._replace(**changes), pack(counts, SampleFormat.U12))
+
+
+def right_header(number: int) -> Header:
+    blank = encode_frame(np.zeros((GRID.rows, GRID.cols), np.uint16), seq=number, t_us=number * 30_000)
+    (received,) = Decoder().feed(blank)
+    assert received.header
+    return received.header
+
+
+def without_crc(number: int, counts: NDArray[np.uint16]) -> bytes:
+    return slip.frame(HEADER.pack(*right_header(number)) + pack(counts, SampleFormat.U12) + bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("sent", "info", "mistake"),
+    [
+        (changed(), replace(SAID, rows=32, cols=64), "the frame is 64 x 32, INFO says 32 x 64): the CRC is right, so"),
+        (changed(flags=0), SAID, "row 63 of 64 and the flag for the last chunk disagree): the CRC is right, so"),
+        (without_crc, SAID, "CRC does not match): does the firmware escape C0 and DB, and is its CRC zlib's"),
+    ],
+)
+def test_a_firmware_all_of_whose_frames_are_wrong_is_told_its_mistake(sent: Sent, info: Info, mistake: str) -> None:
+    with firmware(sent, info) as mat:
+        found = look(mat.port, listen_s=1)
+    assert levels(found)["rate"] == levels(found)["errors"] == Level.FAILED
+    assert found["rate"].text.startswith("no frame in 1 s, though INFO came: ")
+    assert found["rate"].text.endswith(" messages are corrupt")
+    assert mistake in found["errors"].text
+
+
+def test_a_firmware_some_of_whose_messages_are_wrong_is_told_its_mistake_and_not_the_cable() -> None:
+    status = encode_raw(Header.of(MessageType.STATUS), b"\x07" + bytes(16))
+    with firmware(lambda number, counts: changed()(number, counts) + status) as mat:
+        found = look(mat.port, listen_s=1)
+    assert found["rate"].level == Level.OK
+    assert found["errors"].level == Level.FAILED
+    assert found["errors"].text.endswith("streaming 7 is not in 0..1): the CRC is right, so mend the firmware")
+
+
+def test_an_info_that_breaks_the_protocol_is_told_its_mistake() -> None:
+    torn = encode_raw(Header.of(MessageType.INFO), SAID.to_payload()[:-1])
+    with firmware(lambda number, counts: torn + changed()(number, counts), None) as mat:
+        found = look(mat.port, listen_s=1)
+    assert found["answer"].level == Level.FAILED
+    assert "but no INFO, " in found["answer"].text
+    assert found["answer"].text.endswith("INFO ends within tag 11): the CRC is right, so mend the firmware")
+
+
+@pytest.mark.parametrize(
+    ("sent", "instead"),
+    [
+        (changed(version=2), " messages are of no known type, or not of version 1"),
+        (
+            lambda number, counts: encode_frame(counts, seq=number, t_us=number, chunk_rows=32).split(b"\xc0\xc0")[1],
+            " chunks make no frame: does it send all rows of a frame, in order from row 0?",
+        ),
+    ],
+)
+def test_what_comes_in_the_place_of_frames_is_named(sent: Sent, instead: str) -> None:
+    with firmware(lambda number, counts: b"\xc0" + sent(number, counts)) as mat:
+        found = look(mat.port, listen_s=1)
+    assert found["rate"].level == Level.FAILED
+    assert found["rate"].text.endswith(instead)
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        ({"seq": 0}, " times under one boot id: count each frame, and give each boot a new id"),
+        ({"seq": 0, "t_us": 0}, " messages have that of a frame before: count each frame"),
+    ],
+)
+def test_a_sequence_that_does_not_count_up_fails(changes: dict[str, int], how: str) -> None:
+    with firmware(changed(**changes)) as mat:
+        found = look(mat.port, listen_s=1)
+    assert found["errors"].level == Level.FAILED
+    assert ": the sequence does not count up, " in found["errors"].text
+    assert found["errors"].text.endswith(how)
+    assert "rate" not in found or found["rate"].level == Level.OK, "a longer --listen is no remedy"
+
+
+def test_samples_above_the_full_scale_fail_and_nothing_is_made_of_them(model: KeypointModel) -> None:
+    def swapped(number: int, counts: NDArray[np.uint16]) -> bytes:
+        return encode_frame(
+            counts.byteswap(), seq=number, t_us=number * 30_000, sample_format=SampleFormat.U16, adc_bits=16
+        )
+
+    with firmware(swapped) as mat:
+        found = look(mat.port, model, listen_s=1)
+    assert list(found)[-1] == "taxels"
+    assert found["taxels"].level == Level.FAILED
+    assert found["taxels"].text.startswith("samples up to ")
+    assert found["taxels"].text.endswith(" are above the full scale of INFO, 4095: are their bytes swapped?")
+
+
+def test_frames_dropped_before_the_port_was_opened_are_not_counted_as_lost() -> None:
+    """The rest of a frame in chunks waits in the pty until somebody reads it."""
+    info = simulated_info(3, GRID, 100_000)
+    with board(VirtualMat(info, empty_scans(), chunk_rows=8)) as mat:
+        time.sleep(1)
+        found = look(mat.port, listen_s=1)
+    assert found["errors"].text.startswith("0 of ")
 
 
 def test_a_mat_slower_than_it_promises_is_a_warning() -> None:
@@ -374,6 +509,14 @@ def test_a_configuration_that_is_wrong_is_one_line_and_the_machine_is_looked_at_
     assert first.startswith("FAILED   config   ")
     assert said in first
     assert [line.split()[1] for line in rest][:4] == ["runtime", "model", "xnnpack", "system"]
+
+
+@pytest.mark.parametrize("option", ["--port", "--baud"])
+def test_an_empty_option_is_a_usage_error(option: str) -> None:
+    arguments = {"--port": "sim:"} | {option: ""}
+    with pytest.raises(Failure, match=f'{option} is ""') as caught:
+        main([word for pair in arguments.items() for word in pair])
+    assert caught.value.code == Exit.USAGE
 
 
 def test_options_that_mean_nothing_are_usage_errors() -> None:

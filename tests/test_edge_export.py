@@ -90,16 +90,15 @@ def test_the_files_of_one_night_become_one_file(tmp_path: Path, pmd: Path) -> No
     assert seqs(tmp_path / "end.npz") == [2, 3, 4]
 
 
-@pytest.mark.parametrize("poses", [False, True])
-def test_a_file_that_began_before_the_first_one_is_not_left_out(tmp_path: Path, poses: bool) -> None:
-    """As where the host's clock was set back between two files."""
-    first = Night(tmp_path / "1.matlog").mat().frames(scans(3)).done()
-    second = Night(tmp_path / "2.matlog", START_US - 3_600_000_000).mat().frames(scans(4), first_seq=3).done()
-    how = ("--poses", "--model", package(tmp_path / "package")) if poses else ()
-    export(first, second, "--out", tmp_path / "a.npz", *how)
-    assert seqs(tmp_path / "a.npz") == list(range(7))
-    export(first, second, "--out", tmp_path / "b.npz", "--from", 0, *how)
-    assert seqs(tmp_path / "b.npz") == [0, 1, 2]
+@pytest.mark.parametrize("order", ["21", "11", "132"])
+def test_recordings_out_of_order_or_given_twice_are_refused(tmp_path: Path, order: str) -> None:
+    """Told before anything is written: their times would go back."""
+    for number in range(1, 4):
+        Night(tmp_path / f"{number}.matlog", START_US + number * 300_000).mat().frames(scans(3)).done()
+    *_, before, last = paths = [tmp_path / f"{number}.matlog" for number in order]
+    said = refused(Exit.USAGE, *paths, "--out", tmp_path / "a.npz")
+    assert said == f"{last} did not begin after {before}: give recordings in the order of time, each once"
+    assert not list(tmp_path.glob("a.npz*"))
 
 
 def test_after_a_file_that_is_cut_off_the_next_one_is_gone_on_with(tmp_path: Path) -> None:

@@ -60,9 +60,8 @@ def scans() -> list[np.ndarray]:
 def live_mat(model: KeypointModel, folder: Path, known: Calibration | None) -> LiveMat:
     reader = PortReader(ReopeningLink(lambda: open_port("sim:")))
     recorder = Recorder("bed", RecordingSettings(), reader.mailbox.put)
-    return LiveMat(
-        reader, Session(model, "bed", StreamCounts(), calibration=known), recorder, Places(folder, folder / "night")
-    )
+    session = Session(model, "bed", StreamCounts(), calibration=known, one_of_several=True)
+    return LiveMat(reader, session, recorder, Places(folder, folder / "night"))
 
 
 def watch(mat: LiveMat, scans: list[np.ndarray]) -> Iterator[Item]:
@@ -82,7 +81,7 @@ def test_a_taxel_that_dies_in_use_is_found_told_of_and_kept_for_the_next_run(
     assert len(hellos) == 2
     assert hellos[0] == 0
     assert hellos[1] >= WINDOWS * WINDOW_S
-    assert [record.message for record in caplog.records] == ["faulty taxels: 1 single taxel"]
+    assert [record.message for record in caplog.records] == ["bed: faulty taxels: 1 single taxel"]
     mat.close()
     kept = store.read(store.path_of(tmp_path, "bed"))
     assert kept

@@ -177,6 +177,13 @@ def test_a_model_without_postures_has_no_posture_entity() -> None:
     assert "posture" not in config(HELLO, TOPICS, ())["cmps"]
 
 
+@pytest.mark.parametrize("bases", [["спальня", "кухня"], ["a/b", "a-b", "a b"], ["mat", "床"]])
+def test_daemons_whose_bases_are_alike_in_ascii_have_ids_of_their_own(bases: list[str]) -> None:
+    keys = [device_key(HELLO, MatTopics(base, "bed")) for base in bases]
+    assert len(set(keys)) == len(bases)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", key) for key in keys)
+
+
 def test_the_id_is_the_same_after_a_restart_and_another_for_another_mat_name_or_daemon() -> None:
     again = HELLO.model_copy(update={"boot_id": 8, "ts": 99.0, "software": "9"})
     assert device_key(again, TOPICS) == device_key(HELLO, TOPICS)

@@ -152,10 +152,21 @@ def test_every_mat_has_its_own_topics_whatever_its_name(broker: Broker, heard: L
     with publishing(broker, Control(names)) as sink:
         for name in names:
             write(sink, *(line.model_copy(update={"mat": name}) for line in (HELLO, HEALTH, POSE)))
-        for topic in ("Bett-fur-Zoe", "Bett-fur-Zoe-2", "mat"):
+        for topic in ("Bett-fur-Zoe-7ef5da", "Bett-fur-Zoe-90f148", "mat-334359"):
             heard.wait(f"edge-run/{topic}/availability", "online")
             config = heard.wait_json(f"homeassistant/device/edge-run-{topic}-0bed/config")
             assert config["stat_t"] == f"edge-run/{topic}/state"
+
+
+def test_daemons_with_bases_in_other_letters_do_not_take_each_other_s_device(broker: Broker, heard: Listener) -> None:
+    bases = ["спальня", "кухня"]
+    for base in bases:
+        with publishing(broker, base=base) as sink:
+            heard.wait(f"{base}/bridge/state", "online")
+            write(sink, HELLO)
+        heard.wait(f"{base}/bridge/state", "offline")
+    topics = [topic for topic in heard.topics() if topic.startswith("homeassistant/device/")]
+    assert sorted(heard.wait_json(topic)["stat_t"] for topic in topics) == ["кухня/bed/state", "спальня/bed/state"]
 
 
 def test_keypoints_come_at_the_rate_that_was_asked_for(broker: Broker, heard: Listener) -> None:
@@ -353,6 +364,7 @@ def test_the_broker_knows_when_the_process_is_gone(broker: Broker, heard: Listen
             process.kill()
     with Listener(broker) as later:
         later.wait("edge-run/bridge/state", "offline")
+        later.wait("edge-run/bed/availability", "online")  # so docs/install.md says to watch both
 
 
 def test_a_will_that_comes_late_does_not_last(broker: Broker, heard: Listener) -> None:

@@ -49,6 +49,16 @@ def test_somebody_who_moves_is_told_of_once_a_second() -> None:
     assert [now for now, pose in moves if mat.take(pose, now)] == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_noise_of_an_empty_mat_is_told_of_at_the_interval_only(unit: float) -> None:
+    """Whatever its unit: 3, 4 or 5 counts, or what these are in kPa."""
+    mat = StateOfMat(30)
+    mat.take(HEALTH.model_copy(update={"occupied": False, "posture": None}), 0.0)
+    empty = NOBODY.model_copy(update={"contact_area_cm2": 0.0})
+    noise = [(now, empty.model_copy(update={"peak_pressure": unit * (3 + now % 3)})) for now in range(65)]
+    assert [now for now, pose in noise if mat.take(pose, now)] == [0, 30, 60]
+
+
 def test_a_single_frame_without_anybody_tells_of_nobody_who_left() -> None:
     mat = known()
     state = said(mat.take(NOBODY, 5.0))

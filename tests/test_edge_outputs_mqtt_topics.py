@@ -33,7 +33,17 @@ def test_every_mat_has_a_topic_of_its_own_whatever_its_name(names: list[str]) ->
 
 
 def test_a_name_that_is_good_already_is_not_taken_away_by_one_that_is_not() -> None:
-    assert slugs(["a b", "a/b", "a-b"]) == {"a-b": "a-b", "a b": "a-b-2", "a/b": "a-b-3"}
+    assert slugs(["a b", "a/b", "a-b"]) == {"a-b": "a-b", "a b": "a-b-c8687a", "a/b": "a-b-c14cdd"}
+
+
+@pytest.mark.parametrize("others", [["мат", "кухня"], ["a-b", "a/b"]])
+def test_the_order_of_the_mats_changes_no_topic(others: list[str]) -> None:
+    names = ["спальня", "a b", "mat", *others]
+    assert slugs(names[::-1]) == slugs(names)
+
+
+def test_a_name_without_a_latin_letter_keeps_its_topic_when_another_mat_comes() -> None:
+    assert slugs(["спальня", "кухня"])["спальня"] == slugs(["спальня"])["спальня"] == "mat-a01cd0"
 
 
 def test_no_mat_is_mistaken_for_the_daemon() -> None:

@@ -134,6 +134,8 @@ def test_a_secret_among_the_options_is_not_shown_either(option: str) -> None:
         ["http://127.0.0.1:8765", "http://0.0.0.0:8765"],
         ["udp://pi:9", "udp://PI:9"],
         ["mqtt://pi/beds", "mqtts://pi:1883/beds/"],
+        ["mqtt://pi", "mqtt://pi/edge-run"],
+        ["mqtt://me@pi/beds", "mqtt://pi/beds"],
     ],
 )
 def test_two_outputs_to_the_same_place_are_refused(
@@ -149,5 +151,5 @@ def test_two_outputs_to_the_same_place_are_refused(
 
 def test_outputs_to_different_places_go_together() -> None:
     texts = ["json:-", "json:a", "csv:b", "http://[::1]:0", "http://[::1]:0", "udp://pi:9", "udp://pi:10", "udp://po:9"]
-    texts += ["mqtt://pi", "mqtt://pi/beds", "mqtts://pi"]
+    texts += ["mqtt://pi", "mqtt://pi/beds", "mqtts://pi", "mqtt://pi:9"]
     assert [uri.text for uri in parse_all(texts)] == texts

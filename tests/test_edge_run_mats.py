@@ -174,6 +174,14 @@ def test_frames_of_another_grid_than_info_says_are_corrupt_until_info_comes(body
     assert daemon.lines[-1]["counts"]["corrupt"] == 1
 
 
+@pytest.mark.parametrize(("names", "told"), [(["bed"], [""]), (["bed", "sofa"], ["bed: ", "sofa: "])])
+def test_the_log_names_the_mat_where_there_are_several(names: list[str], told: list[str], tmp_path: Path) -> None:
+    ports = [argument for name in names for argument in ("--port", f"{name}=sim:?scene=empty")]
+    daemon = run(*ports, "--duration", 1, "--state-dir", tmp_path)
+    opened = sorted(line for line in daemon.errors.splitlines() if "the port is open" in line)
+    assert opened == [f"edge-run: {name}the port is open after 0.0 s" for name in told]
+
+
 def test_of_two_daemons_on_one_port_the_second_waits_and_the_first_does_not_notice(mat: Mat) -> None:
     mat.start("--rate", 20)
     with Daemon("--port", mat.link) as first:

@@ -88,6 +88,28 @@ def test_the_log_tells_once_of_an_open_port_from_which_no_info_comes(
     assert warnings == ["bed: the port is open, but no INFO comes from a mat: edge-doctor says why"]
 
 
+@pytest.mark.parametrize(("one_of_several", "prefix"), [(False, ""), (True, "50 % bed: ")])
+def test_the_log_says_which_of_several_mats_it_is(
+    model: KeypointModel,
+    counts: np.ndarray,
+    caplog: pytest.LogCaptureFixture,
+    one_of_several: bool,
+    prefix: str,
+) -> None:
+    caplog.set_level("INFO")
+    other = calibration(8, 8)
+    session = Session(model, "50 % bed", StreamCounts(), calibration=other, one_of_several=one_of_several)
+    list(session.link(LinkUp(0.0), at(0)))
+    for second in range(4):
+        list(session.frame(frame(counts, second), MAT, at(second)))
+    list(session.meet(info(Grid(8, 8, 2.54, 2.54)), at(5)))
+    opened, misfit, entered, _, pressure_only = [record.getMessage() for record in caplog.records]
+    assert opened == f"{prefix}the port is open after 0.0 s"
+    assert misfit == f"{prefix}{other.misfit(MAT)}"
+    assert entered == f"{prefix}somebody is in bed"
+    assert pressure_only.startswith(f"{prefix}pressure only: the mat is 20 x 20 cm")
+
+
 def test_nothing_is_said_of_a_mat_behind_a_port_that_is_lost(
     session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from firmware_bridge import slip
-from firmware_bridge.decoder import Corrupt, Decoder, Event, Frame, Part, Repeated, Skipped, StreamCounts
+from firmware_bridge.decoder import NOT_INTACT, Corrupt, Decoder, Event, Frame, Part, Repeated, Skipped, StreamCounts
 from firmware_bridge.encoder import encode, encode_frame, encode_raw
 from firmware_bridge.header import MAX_BODY_BYTES, VERSION, Flag, Header, MessageType, SampleFormat
 from firmware_bridge.messages import Info, SetRate, Status
@@ -199,6 +199,34 @@ def test_the_torn_frame_after_opening_a_port_amid_its_chunks_is_no_error() -> No
     assert (decoder.counts.received, decoder.counts.lost, decoder.counts.repeated) == (1, 0, 0)
 
 
+def test_the_rest_of_a_frame_that_waited_in_a_buffer_does_not_begin_the_counting() -> None:
+    decoder = Decoder()
+    assert seqs(events(decoder, chunk(1, 2) + chunk(1, 4) + frame(50, chunk_rows=2) + frame(51))) == [50, 51]
+    assert decoder.counts == StreamCounts(received=2)
+
+
+def test_the_rest_of_a_frame_before_the_boot_was_seen_makes_no_reboot() -> None:
+    decoder = Decoder()
+    assert seqs(events(decoder, chunk(40, 2) + chunk(40, 4) + encode(INFO) + frame(1))) == [1]
+    counts = decoder.counts
+    assert (counts.lost, counts.incomplete, counts.reboots, counts.unknown) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        frame(1)[:1] + b"\x02" + frame(1)[2:],
+        frame(1)[:30] + b"\xdb\x00" + frame(1)[30:],
+        frame(1)[:9] + slip.END,
+        slip.END + bytes(slip.MAX_ESCAPED_BYTES + 1) + slip.END,
+    ],
+)
+def test_bytes_changed_on_the_way_are_told_from_a_message_that_was_sent_wrong(damaged: bytes) -> None:
+    (event,) = events(Decoder(), damaged)
+    assert isinstance(event, Corrupt)
+    assert event.reason in NOT_INTACT
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -223,6 +251,7 @@ def test_a_frame_whose_header_is_inconsistent_is_corrupt(changes: dict[str, int]
     (event,) = events(decoder, chunk(1, 4, **changes))
     assert isinstance(event, Corrupt)
     assert reason in event.reason
+    assert event.reason not in NOT_INTACT
 
 
 def test_a_frame_of_another_grid_than_infos_is_corrupt_until_info_changes() -> None:
@@ -363,6 +392,13 @@ class TestInterruption:
         decoder.interrupted()
         events(decoder, encode(INFO, seq=1) + frame(10))
         assert (decoder.counts.received, decoder.counts.lost, decoder.counts.unknown) == (2, 9, 0)
+
+    def test_a_frame_whose_first_chunk_came_meanwhile_is_lost_once(self) -> None:
+        decoder = Decoder()
+        events(decoder, encode(INFO) + frame(0))
+        decoder.interrupted()
+        events(decoder, chunk(9, 2) + chunk(9, 4) + frame(10) + encode(INFO, seq=1) + frame(11))
+        assert (decoder.counts.received, decoder.counts.lost, decoder.counts.unknown) == (3, 9, 0)
 
     def test_another_boot_leaves_the_loss_unknown(self) -> None:
         decoder = Decoder()

@@ -27,8 +27,10 @@ from firmware_bridge.messages import (
     Stop,
 )
 
+POINTS_OF_A_BODY = 14
 U8, U16, U32 = st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 I16 = st.integers(-0x8000, 0x7FFF)
+POINT = st.tuples(I16, I16, U8)
 TEXT = st.text(string.ascii_letters + "äµ -.", max_size=16)
 INFO = st.builds(
     Info,
@@ -49,11 +51,8 @@ INFO = st.builds(
 )
 MESSAGES = st.one_of(
     INFO,
-    st.builds(
-        Keypoints,
-        st.sampled_from(KeypointKind),
-        st.lists(st.tuples(I16, I16, U8), max_size=255).map(tuple),
-    ),
+    st.builds(Keypoints, st.just(KeypointKind.KEYPOINTS), st.lists(POINT, max_size=255).map(tuple)),
+    st.builds(Keypoints, st.just(KeypointKind.JOINTS), st.tuples(*[POINT] * POINTS_OF_A_BODY)),
     st.builds(Status, st.booleans(), U32, U32, U32, U32),
     st.builds(Ack, U8, U16, st.sampled_from(AckResult)),
     st.builds(HostTime, st.integers(0, 2**64 - 1)),
@@ -105,8 +104,8 @@ def test_info_refuses_values_that_no_mat_has(name: str, value: int | str) -> Non
 @pytest.mark.parametrize(
     "message",
     [
-        Keypoints(KeypointKind.JOINTS, ((40_000, 0, 0),)),
-        Keypoints(KeypointKind.JOINTS, ((0, 0, 0),) * 256),
+        Keypoints(KeypointKind.KEYPOINTS, ((40_000, 0, 0),)),
+        Keypoints(KeypointKind.KEYPOINTS, ((0, 0, 0),) * 256),
         Status(True, -1, 0, 0, 0),
         Ack(256, 0),
         HostTime(-1),
@@ -116,6 +115,12 @@ def test_info_refuses_values_that_no_mat_has(name: str, value: int | str) -> Non
 def test_a_value_that_does_not_fit_the_wire_is_a_value_error(message: Message) -> None:
     with pytest.raises(ValueError, match=r"range|not in"):
         message.to_payload()
+
+
+@pytest.mark.parametrize("k", [0, 3, 13, 15])
+def test_joints_are_those_of_a_whole_body(k: int) -> None:
+    with pytest.raises(ValueError, match=f"KEYPOINTS has {k} joints, not 14"):
+        Keypoints(KeypointKind.JOINTS, ((0, 0, 0),) * k)
 
 
 def info_payload(**changes: bytes | None) -> bytes:
@@ -152,6 +157,7 @@ def test_optional_tags_of_info_have_defaults() -> None:
         (MessageType.INFO, info_payload(GRID=b"\x01"), "GRID has 1 bytes"),
         (MessageType.INFO, info_payload(GRID=b"\x00\x20"), "rows 0"),
         (MessageType.INFO, info_payload(ORIENTATION=b"\x08"), "orientation 8"),
+        (MessageType.INFO, info_payload(COMPUTES_KEYPOINTS=b"\x02"), "computes_keypoints 2"),
         (MessageType.INFO, info_payload(FIRMWARE_NAME=b"\xff"), "utf-8"),
         (MessageType.INFO, info_payload(PROTOCOL=b"\x02\x01"), "protocol_max"),
         (MessageType.INFO, DEMO.to_payload() + b"\x05\x02\x40\x20", "GRID twice"),
@@ -160,7 +166,9 @@ def test_optional_tags_of_info_have_defaults() -> None:
         (MessageType.KEYPOINTS, b"\x00", "no number of points"),
         (MessageType.KEYPOINTS, b"\x00\x02" + bytes(5), "no number of points"),
         (MessageType.KEYPOINTS, b"\x02\x00", "KeypointKind"),
+        (MessageType.KEYPOINTS, b"\x01\x03" + bytes(15), "3 joints, not 14"),
         (MessageType.STATUS, bytes(16), "16 bytes, not 17"),
+        (MessageType.STATUS, b"\x07" + bytes(16), "streaming 7"),
         (MessageType.ACK, bytes(5), "5 bytes, not 4"),
         (MessageType.ACK, b"\x82\x00\x00\x09", "AckResult"),
         (MessageType.HOST_TIME, bytes(4), "4 bytes, not 8"),

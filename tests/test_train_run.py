@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,34 @@ def test_a_folder_of_another_run_is_not_overwritten(trained: Path, pmd: Path, jo
     assert trained.read_bytes() == before
 
 
+def test_a_run_does_not_go_on_with_labels_that_were_corrected(
+    trained: Path, pmd: Path, joints_i: Path, tmp_path: Path, capsys
+) -> None:
+    path = Path(shutil.copy(trained, tmp_path))
+    content = json.loads(joints_i.read_text())
+    content["frames"]["S11/1"][0][0] += 1
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    again = ("--data", pmd, "--subjects", 12, "--joints", other, "--out", tmp_path, *TINY)
+    assert run(*again) == Exit.OK, "nobody's labels that this run was given have changed"
+    content["frames"]["S12/1"][0][0] += 1
+    other.write_text(json.dumps(content))
+    assert run(*again) == Exit.USAGE
+    assert f"{path} was trained on other labels of these people (" in capsys.readouterr().err
+
+
+def test_a_run_of_before_labels_were_recorded_goes_on_and_claims_none(
+    trained: Path, pmd: Path, joints_i: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    old = load_checkpoint(trained)
+    assert len(old.training.labels_sha256 or "") == 64
+    old.training = old.training.model_copy(update={"labels_sha256": None})
+    old.save(path)
+    assert run("--data", pmd, "--subjects", 12, "--joints", joints_i, "--out", tmp_path, *TINY) == Exit.OK
+    assert load_checkpoint(path).training.labels_sha256 is None
+
+
 def recorded(command: str = "train-run --data pmd --subjects 1 --out run", **changes: object) -> Training:
     known = {"data": ["pmd"], "people": ["pmd:1"], "labelled_people": ["pmd:1"], "simulated_seeds": "", "steps": 7}
     return Training.model_validate(known | {"command": command, "software": "0"} | changes)
@@ -87,6 +116,8 @@ def recorded(command: str = "train-run --data pmd --subjects 1 --out run", **cha
         (recorded(people=["pmd:2"]), r"on other people \(pmd:1, not pmd:2\)"),
         (recorded(data=["slp"]), r"on other data \(pmd, not slp\)"),
         (recorded(labelled_people=[]), r"on other people's labels \(pmd:1, not none\)"),
+        (recorded(labels_sha256="1" * 64), r"on other labels of these people \(0{64}, not 1{64}\)"),
+        (recorded(labels_sha256=""), r"on other labels of these people \(0{64}, not none\)"),
         (recorded(init_sha256="0" * 64), r"began from another model \(none, not 0{64}\)"),
         (
             recorded("train-run --data pmd --experiment ii --subjects 1 --out run"),
@@ -100,7 +131,7 @@ def recorded(command: str = "train-run --data pmd --subjects 1 --out run", **cha
 )
 def test_a_run_that_learned_from_anything_else_is_not_gone_on_with(now: Training, difference: str) -> None:
     with pytest.raises(Failure, match=f"^run/checkpoint.pt .*{difference}: choose another --out$") as refused:
-        require_same_training(Path("run/checkpoint.pt"), recorded(), now)
+        require_same_training(Path("run/checkpoint.pt"), recorded(labels_sha256="0" * 64), now)
     assert refused.value.code == Exit.USAGE
 
 
@@ -126,6 +157,7 @@ def test_a_label_free_run_uses_nobodys_labels(pmd: Path, joints_i: Path, tmp_pat
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
     assert checkpoint.config.weights.joints == 0
     assert checkpoint.training.labelled_people == []
+    assert checkpoint.training.labels_sha256 == ""
     assert checkpoint.joint_map is not None
     assert checkpoint.joint_map.people == ["pmd:12"]
 
@@ -243,6 +275,19 @@ def test_an_adaptation_goes_on_only_from_the_model_that_it_began_with(trained: P
     assert run("--init", trained, "--out", tmp_path / "a", *few) == Exit.OK
     assert run("--init", tmp_path / "other.pt", "--out", tmp_path / "a", *few) == Exit.USAGE
     assert "began from another model" in capsys.readouterr().err
+
+
+def test_an_adaptation_records_the_labels_that_it_was_given_itself(
+    trained: Path, pmd: Path, joints_i: Path, tmp_path: Path, capsys
+) -> None:
+    """Those before are told by the model that it began from; the people's names alone would be the same."""
+    few = ("--steps-map", 1, "--batch", 4, "--simulated-people", 0, "--threads", 1)
+    adapted = ("--init", trained, "--data", pmd, "--subjects", 12, "--out", tmp_path, *few)
+    assert run(*adapted) == Exit.OK
+    training = load_checkpoint(tmp_path / "checkpoint.pt").training
+    assert (training.labelled_people, training.labels_sha256) == (["pmd:12"], "")
+    assert run(*adapted, "--joints", joints_i) == Exit.USAGE
+    assert "was trained on other labels of these people (none, not " in capsys.readouterr().err
 
 
 def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,15 @@
 """A study trains every variant with every seed and sets them side by side."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from untrained import untrained
@@ -74,12 +80,14 @@ def test_the_study_runs_scores_and_goes_on_without_training_again(
     assert trained == {path: path.stat().st_mtime_ns for path in out.glob("*/checkpoint.pt")}
 
 
-def planted(run: Run, **training: object) -> None:
-    """A model that ended in the run's folder."""
+def planted(run: Run, step: int | None = None, **training: object) -> None:
+    """A model that ended in the run's folder, or was stopped at `step`."""
     checkpoint = untrained(run.config)
     record = checkpoint.training.model_copy(update={"people": ["pmd:1"], "data": [ATTRIBUTION]} | training)
-    replace(checkpoint, training=record).save(run.folder / "checkpoint.pt")
-    (run.folder / "losses.csv").touch()
+    reached = run.config.steps if step is None else step
+    replace(checkpoint, training=record, step=reached).save(run.folder / "checkpoint.pt")
+    if step is None:
+        (run.folder / "losses.csv").touch()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +95,7 @@ def planted(run: Run, **training: object) -> None:
     [
         ({"people": ["pmd:13"]}, r"trained on other people \(pmd:13, not pmd:1\)"),
         ({"labelled_people": ["pmd:1"]}, "trained on other people's labels"),
+        ({"labels_sha256": "0" * 64}, r"trained on other labels of these people \(0{64}, not none\)"),
         ({"data": ["another"]}, "trained on other data"),
         ({"command": "train-run --data pmd --experiment ii"}, "trained on other maps"),
     ],
@@ -113,16 +122,88 @@ def test_nobody_is_scored_on_a_model_that_knows_them(pmd: Path, joints_i: Path, 
     assert refused.value.code == Exit.USAGE
 
 
-def test_a_joint_output_that_nobody_taught_is_not_scored(pmd: Path, joints_i: Path, tmp_path, monkeypatch) -> None:
+def test_a_joint_output_that_nobody_taught_is_not_scored(pmd: Path, joints_i: Path, tmp_path: Path) -> None:
     """There are simulated people, but no batch shows any."""
     text = SMALL.replace("weights.joints = 0", "simulated_share = 0").replace("people = 0", "people = 3")
-    monkeypatch.setattr(study, "_train", lambda run, args: planted(run))
     argv = [str(written(tmp_path, text)), "--data", str(pmd), "--joints", str(joints_i), "--out", str(tmp_path)]
+    for run in planned(read_study(written(tmp_path, text)), tmp_path):
+        planted(run, labels_sha256="")
     argv += ["--json", str(tmp_path / "study.json")]
     assert main([*argv, "--subjects", "1", "--test-subjects", "13"]) == Exit.OK
     rows = json.loads((tmp_path / "study.json").read_text())["variants"]["full"]
     assert len(rows) == 2
     assert not any("joints_cm" in row for row in rows)
+
+
+@pytest.mark.parametrize("step", [1, None], ids=["with a checkpoint", "before the first"])
+def test_a_training_that_was_stopped_is_not_scored_as_one_that_ended(
+    step: int | None, pmd: Path, joints_i: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """As by Ctrl-C, after which train-run ends with 0."""
+
+    def stopped(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        if step:
+            planted(planned(read_study(written(tmp_path)), tmp_path)[0], step)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", stopped)
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(joints_i), "--out", str(tmp_path)]
+    with pytest.raises(Failure, match=rf"full-0 was stopped at step {step or 0} of 2: the same command") as stop:
+        main([*argv, "--subjects", "1", "--test-subjects", "13"])
+    assert stop.value.code == Exit.CHECK_FAILED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is told of its parent's end")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_training_ends_with_its_study(end: signal.Signals, pmd: Path, joints_i: Path, tmp_path: Path) -> None:
+    text = SMALL.replace("steps_map = 2", "steps_map = 1000000")
+    command = [sys.executable, "-c", "from train.commands import study; study()", str(written(tmp_path, text))]
+    command += ["--data", str(pmd), "--joints", str(joints_i), "--subjects", "1", "--test-subjects", "13"]
+    log = tmp_path / "full-0" / "log.txt"
+    with subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, process_group=0) as process:
+        try:
+            while not (log.exists() and "encoder: " in log.read_text()):
+                assert process.poll() is None, "ended before its training began"
+                time.sleep(0.1)
+            process.send_signal(end)
+            process.communicate(timeout=60)  # until the training, which has the same stdout, is gone too
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_training_whose_study_has_ended_already_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study.commands, "run", lambda: pytest.fail("began"))
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(study.ctypes, "CDLL", lambda _: SimpleNamespace(prctl=lambda *_: 0))
+    try:
+        study.train_beside(os.getppid() + 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_labels_of_other_maps_are_refused_before_the_first_training(
+    pmd: Path, joints_i: Path, joints_ii: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(study, "_train", lambda run, args: pytest.fail("trained what cannot be scored"))
+    only_trained = json.loads(joints_i.read_text())
+    only_trained["frames"] = {name: of for name, of in only_trained["frames"].items() if name.startswith("S1/")}
+    (tmp_path / "one.json").write_text(json.dumps(only_trained))
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--subjects", "1", "--out", str(tmp_path / "runs")]
+    for joints, people in ((joints_ii, "pmd:1"), (tmp_path / "one.json", "pmd:13")):
+        with pytest.raises(Failure, match=f"{joints.name} has joints of no map of {people}: give the file") as refused:
+            main([*argv, "--joints", str(joints), "--test-subjects", "13"])
+        assert refused.value.code == Exit.MISSING_INPUT
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_result_that_cannot_be_written_is_refused_before_any_work(option: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(study, "read_data", lambda args: pytest.fail("began"))
+    argv = [str(written(tmp_path)), "--data", ".", "--joints", "j", "--subjects", "1", "--test-subjects", "2"]
+    with pytest.raises(Failure, match=f"no folder {tmp_path / 'none'} for result") as refused:
+        main([*argv, "--out", str(tmp_path / "runs"), option, str(tmp_path / "none" / "result")])
+    assert refused.value.code == Exit.MISSING_INPUT
 
 
 def test_no_trainings_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,6 +258,23 @@ def test_a_bad_study_is_refused_by_name_and_key(text: str, reason: str, tmp_path
 def test_a_setting_that_does_not_exist_is_refused_with_the_variants_name(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"'without exchange': rebuild\.exchang"):
         planned(read_study(written(tmp_path, SMALL.replace("exchange = false", "exchang = false"))), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (SMALL + '[variants."without-exchange"]', "'without-exchange' with seed 0 .* as 'without exchange' does"),
+        (SMALL.replace("[0, 1]", "[1, 0, 1]"), "'full' with seed 1 would train in .*full-1 as 'full' does"),
+        (SMALL + '[variants."./full"]', "'./full' with seed 0 .* as 'full' does"),
+        (SMALL + '[variants."../full"]', r"'\.\./full' .* not right in .*: leave / out of its name"),
+        (SMALL + '[variants."/tmp/full"]', "'/tmp/full' would train in /tmp/full-0"),
+    ],
+)
+def test_runs_that_share_a_folder_or_leave_that_of_the_study_are_refused(text: str, reason: str, tmp_path) -> None:
+    with pytest.raises(Failure, match=reason) as refused:
+        planned(read_study(written(tmp_path, text)), tmp_path)
+    assert refused.value.code == Exit.BAD_CONFIG
+    assert "\n" not in str(refused.value)
 
 
 def test_a_run_is_named_after_its_variant_and_seed(tmp_path: Path) -> None:

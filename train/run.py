@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import hashlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         training = init.passed_on(training)
     if earlier:
         require_same_training(path, earlier.training, training)
+        labels = earlier.training.labels_sha256  # where nobody knows what the first steps saw, nothing is claimed
+        training = training.model_copy(update={"labels_sha256": labels})
     make_folder(args.out)
     console.print("reading maps ...")
     simulated = [read_simulated(seeds, grid)] if seeds else []
@@ -153,35 +156,47 @@ def _simulated_seeds(config: TrainConfig, real: list[Maps]) -> range:
 
 def provenance(args: argparse.Namespace, config: TrainConfig, real: list[Maps], command: str) -> Training:
     """What a checkpoint says of a run on `real` and on the simulated people that `config` wants."""
-    labelled = {p for m in real for p in m.labelled().people} if config.weights.joints else set()
+    labelled = [m.labelled() for m in real] if config.weights.joints else []
     seeds = _simulated_seeds(config, real)
     return Training(
         data=[ATTRIBUTIONS[args.format]] if args.data else [],
         people=sorted({p for m in real for p in m.people}),
-        labelled_people=sorted(labelled),
+        labelled_people=sorted({p for m in labelled for p in m.people}),
         simulated_seeds=f"{seeds[0]}-{seeds[-1]}" if seeds else "",
         steps=config.steps,
         command=command,
         software=version("spmkd"),
+        labels_sha256=_labels_sha256(labelled),
     )
 
 
+def _labels_sha256(labelled: list[Maps]) -> str:
+    """Of the joints and the groups they belong to, in whatever order those were read; empty without any."""
+    named = [pair for m in labelled for pair in zip(m.groups, m.joints, strict=True)]
+    labels = sorted((group.name, joints.tobytes()) for group, joints in named)
+    return hashlib.sha256(b"".join(name.encode() + joints for name, joints in labels)).hexdigest() if labels else ""
+
+
 def require_same_training(path: Path, earlier: Training, now: Training) -> None:
-    """Failure (2) where the model at `path` learned from anything else: what it claims to know would be wrong."""
+    """Failure (2) where the model at `path` learned from anything else: what it claims to know would be wrong.
+
+    What one of the two does not record is not compared.
+    """
     wanted = _learned_from(now)
     for difference, known in _learned_from(earlier).items():
-        if known != wanted[difference]:
+        if known != wanted[difference] and None not in (known, wanted[difference]):
             values = f"{known or 'none'}, not {wanted[difference] or 'none'}"
             raise Failure(f"{path} {difference} ({values}): choose another --out", Exit.USAGE)
 
 
-def _learned_from(training: Training) -> dict[str, str]:
-    """Keyed by what is wrong with a model where that is not the same."""
+def _learned_from(training: Training) -> dict[str, str | None]:
+    """Keyed by what is wrong with a model where that is not the same; None: not recorded."""
     return {
         "was trained on other people": ", ".join(training.people),
         "was trained on other data": "; ".join(training.data),
         "was trained on other maps of these people": _experiment(training.command),
         "was trained on other people's labels": ", ".join(training.labelled_people),
+        "was trained on other labels of these people": training.labels_sha256,
         "began from another model": training.init_sha256 or "",
     }
 

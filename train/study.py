@@ -1,7 +1,10 @@
 """train-study: the same training with one thing changed at a time, over several seeds, side by side."""
 
 import argparse
+import ctypes
 import json
+import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,7 +23,8 @@ from rich.table import Table
 from edge.manifest import Strict
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.numbers import positive
-from train.arguments import add_data_arguments, command_line, make_folder, read_data, subject_list
+from train import commands
+from train.arguments import add_data_arguments, command_line, make_folder, read_data, require_writable, subject_list
 from train.checkpoint import load_checkpoint
 from train.config import TrainConfig, documented_toml, first_problem, laid_over
 from train.evaluated import Evaluated
@@ -37,6 +41,8 @@ COLUMNS: Final = {
     "keypoints_linear_cm": ("joints from keypoints cm", 2),
     "joints_cm": ("joint output cm", 2),
 }
+PR_SET_PDEATHSIG: Final = 1
+"""Of Linux's prctl: the signal that a process gets when its parent ends."""
 
 
 class Variant(Strict):
@@ -74,7 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure("give --subjects to train on and --joints to score by", Exit.USAGE)
     study = read_study(args.study)
     runs = planned(study, args.out)
+    make_folder(args.out)  # --json and --markdown may lie in it
+    require_writable(args.json, args.markdown)
     training, test = read_data(args), read_data(argparse.Namespace(**vars(args) | {"subjects": args.test_subjects}))
+    for maps in (training, test):
+        _require_labels(args.joints, maps)
     for run in runs:
         _require_own(run, args, training)
     console = Console(stderr=True)
@@ -107,8 +117,11 @@ def read_study(path: Path) -> Study:
 
 
 def planned(study: Study, out: Path) -> list[Run]:
-    """Every variant with every seed. Raises Failure (78) for settings that train-run would not take."""
-    runs = []
+    """Every variant with every seed, each in a folder of its own right in `out`.
+
+    Raises Failure (78) for settings that train-run would not take and for names that give no such folder.
+    """
+    runs: list[Run] = []
     for seed in study.seeds:
         for name, variant in study.variants.items():
             settings = laid_over(laid_over(study.settings, variant.settings), {"seed": seed})
@@ -117,8 +130,29 @@ def planned(study: Study, out: Path) -> list[Run]:
             except ValidationError as error:
                 raise Failure(f"study variant {name!r}: {first_problem(error)}", Exit.BAD_CONFIG) from None
             labelled = study.labelled if variant.labelled is None else variant.labelled
-            runs.append(Run(name, labelled, config, out / f"{name.replace(' ', '-')}-{seed}"))
+            folder = out / f"{name.replace(' ', '-')}-{seed}"
+            if folder.parent != out:
+                raise Failure(
+                    f"study variant {name!r} would train in {folder}, not right in {out}: leave / out of its name",
+                    Exit.BAD_CONFIG,
+                )
+            if twin := next((run for run in runs if run.folder == folder), None):
+                raise Failure(
+                    f"study variant {name!r} with seed {seed} would train in {folder} as {twin.variant!r} does: "
+                    "let names differ in more than spaces and hyphens, and name no seed twice",
+                    Exit.BAD_CONFIG,
+                )
+            runs.append(Run(name, labelled, config, folder))
     return runs
+
+
+def _require_labels(joints: Path, maps: Maps) -> None:
+    """Failure (66) where `joints` says nothing of these people: all that is scored goes by their labels."""
+    if not len(maps.labelled()):
+        raise Failure(
+            f"{joints} has joints of no map of {', '.join(maps.people)}: give the file that is about them",
+            Exit.MISSING_INPUT,
+        )
 
 
 def _require_own(run: Run, args: argparse.Namespace, training: Maps) -> None:
@@ -126,24 +160,56 @@ def _require_own(run: Run, args: argparse.Namespace, training: Maps) -> None:
     path = run.folder / CHECKPOINT
     if not path.is_file():
         return
-    own = provenance(args, run.config, [training], command_line("train-run", _arguments(run, args)))
-    if not run.labelled:
-        own = own.model_copy(update={"labelled_people": []})
+    shown = training if run.labelled else training.unlabelled()
+    own = provenance(args, run.config, [shown], command_line("train-run", _arguments(run, args)))
     require_same_training(path, load_checkpoint(path).training, own)
 
 
 def _train(run: Run, args: argparse.Namespace) -> None:
-    """A process of its own; one that was cut off goes on, one that has ended is left as it is."""
-    has_ended = (run.folder / LOSSES).is_file()
-    if has_ended and load_checkpoint(run.folder / CHECKPOINT).config == run.config:
+    """A process of its own; one that was cut off goes on, one that has ended is left as it is.
+
+    Raises Failure (1) where it fails or is stopped.
+    """
+    if _has_ended(run):
         return
     make_folder(run.folder)
     (run.folder / "config.toml").write_text(documented_toml(run.config))
-    command = [sys.executable, "-c", "from train.commands import run; run()", *_arguments(run, args)]
+    begin = f"from train.study import train_beside; train_beside({os.getpid()})"
+    command = [sys.executable, "-c", begin, *_arguments(run, args)]
     with (run.folder / "log.txt").open("w") as log:
         if subprocess.run(command, stderr=log, check=False).returncode:
             last = (run.folder / "log.txt").read_text().strip().splitlines()[-1:]
             raise Failure(f"training {run.folder} failed: {''.join(last)}", Exit.CHECK_FAILED)
+    if not _has_ended(run):  # for train-run it is no error to be told to stop
+        path = run.folder / CHECKPOINT
+        step = load_checkpoint(path).step if path.is_file() else 0
+        raise Failure(
+            f"training {run.folder} was stopped at step {step} of {run.config.steps}: the same command goes on",
+            Exit.CHECK_FAILED,
+        )
+
+
+def _has_ended(run: Run) -> bool:
+    path = run.folder / CHECKPOINT
+    if not (path.is_file() and (run.folder / LOSSES).is_file()):
+        return False
+    checkpoint = load_checkpoint(path)
+    return checkpoint.config == run.config and checkpoint.step == run.config.steps
+
+
+def train_beside(study: int) -> None:
+    """train-run as a child of the process `study`: it stops as by Ctrl-C when that ends, whatever ends it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == study:  # else it has ended already
+        commands.run()
+
+
+def _interrupt(number: int, _: object) -> None:
+    """Once: Linux tells of the end of each of the parent's threads, and the last checkpoint wants to be written."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _arguments(run: Run, args: argparse.Namespace) -> list[str]:

@@ -24,7 +24,7 @@ from edge.config.settings import DaemonConfig, MatSettings, default_state_dir
 from edge.doctor.finding import Answer, Finding, Level, findings
 from edge.doctor.listening import Heard, listen
 from edge.doctor.machine import STATE, machine_checks, state
-from edge.doctor.mat import Mat
+from edge.doctor.mat import MEND_FIRMWARE, Mat
 from edge.doctor.port import Roots, is_device, port_checks
 from edge.doctor.ports import examine_ports
 from edge.doctor.software import software_checks
@@ -129,9 +129,9 @@ class _Configuration:
 
     def check(self) -> Answer:
         options: dict[Keys, Given] = {}
-        if self._port:
+        if self._port is not None:
             options["mat", "port"] = Given([self._port], "--port", Exit.USAGE)
-        if self._baud:
+        if self._baud is not None:
             options["mat", "baud"] = Given(self._baud, "--baud", Exit.USAGE)
         self.config = read(read_file(self.file) if self.file else ConfigFile(), self._environ, options)
         if not self.config.mat:
@@ -181,11 +181,13 @@ def _answer(heard: Heard, baud: int) -> Answer:
         info = heard.info
         grid = f"{info.rows} x {info.cols} taxels of {info.pitch_y_um / 1e4:g} x {info.pitch_x_um / 1e4:g} cm"
         return Level.OK, f"{info.firmware_name} {info.firmware_version}, {grid}, boot id {info.boot_id:08x}"
+    why = f", {heard.corrupt}" if heard.reasons else ""
     if heard.n_frames:
-        return Level.FAILED, f"{heard.n_frames} frames {said}, but no INFO: the firmware does not answer GET_INFO"
+        remedy = MEND_FIRMWARE if heard.breaks_protocol else "the firmware does not answer GET_INFO"
+        return Level.FAILED, f"{heard.n_frames} frames {said}, but no INFO{why}: {remedy}"
     if heard.n_bytes:
-        remedy = f"is it {baud} baud (--baud)? is it this protocol?"
-        return Level.FAILED, f"{heard.n_bytes} bytes {said}, none of them a frame or INFO: {remedy}"
+        remedy = MEND_FIRMWARE if heard.breaks_protocol else f"is it {baud} baud (--baud)? is it this protocol?"
+        return Level.FAILED, f"{heard.n_bytes} bytes {said}, none of them a frame or INFO{why}: {remedy}"
     return Level.FAILED, f"not a byte {said}: is the mat powered, does its firmware run, are RX and TX the right way?"
 
 

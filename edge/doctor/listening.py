@@ -1,11 +1,12 @@
 """Some seconds of what a mat sends."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware_bridge.decoder import Decoder, Frame
+from firmware_bridge.decoder import NOT_INTACT, Corrupt, Decoder, Frame, Part
 from firmware_bridge.encoder import encode
 from firmware_bridge.events import StreamCounts
 from firmware_bridge.link import Link
@@ -31,12 +32,33 @@ class Heard:
     frames: list[tuple[float, Frame]] = field(default_factory=list)
     """The first MOST_FRAMES, each with the time when it had come."""
     counts: StreamCounts = field(default_factory=StreamCounts)
+    n_parts: int = 0
+    """Chunks that completed no frame."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why messages were corrupt, and how many for each reason."""
 
     @property
     def rate_hz(self) -> float | None:
         """Frames a second; None of less than two frames."""
         lasted_s = self.last_s - self.first_s
         return (self.n_frames - 1) / lasted_s if self.n_frames > 1 and lasted_s > 0 else None
+
+    @property
+    def corrupt(self) -> str:
+        """How many messages were, and the commonest reason."""
+        text = f"{self.counts.corrupt} messages corrupt"
+        if not self.reasons:
+            return text
+        return f"{text} ({'mostly: ' if len(self.reasons) > 1 else ''}{self._commonest})"
+
+    @property
+    def breaks_protocol(self) -> bool:
+        """Whether the commonest reason is of messages whose CRC is right: no cable does that, only a firmware."""
+        return bool(self.reasons) and self._commonest not in NOT_INTACT
+
+    @property
+    def _commonest(self) -> str:
+        return self.reasons.most_common(1)[0][0]
 
 
 def listen(
@@ -63,6 +85,10 @@ def listen(
                     heard.info = info
                 case Frame() as frame:
                     _keep(heard, frame, came_s)
+                case Part():
+                    heard.n_parts += 1
+                case Corrupt(reason=reason):
+                    heard.reasons[reason] += 1
     return heard
 
 

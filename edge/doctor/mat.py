@@ -16,6 +16,7 @@ from edge.model import KeypointModel
 from edge.pipeline import Pipeline
 from firmware_bridge.decoder import Frame
 from firmware_bridge.geometry import Orientation, spelled
+from firmware_bridge.header import VERSION
 from firmware_bridge.messages import Info
 
 LEAST_RATE_SHARE: Final = 0.9
@@ -28,6 +29,7 @@ MOST_BAD_SHARE: Final = 0.01
 MOST_FAULTY_SHARE: Final = 0.05
 FULL_SCALE_SHARE: Final = 0.98
 HEAD_FRAMES: Final = 5
+MEND_FIRMWARE: Final = "the CRC is right, so mend the firmware"
 TURNED_MARGIN: Final = 0.1
 """By how much surer the model must be of a turned mat. On pmd's person 13 and on three simulated nights it is
 surer of the right way round by 0.37 to 0.43 in the median, never by less than 0."""
@@ -44,17 +46,21 @@ class Mat:
     def checks(self, model: KeypointModel | None) -> dict[str, Check]:
         checks: dict[str, Check] = {"rate": self._rate, "errors": self._errors}
         if self._frames:
-            checks |= {"taxels": self._taxels, "noise": self._noise}
-        if self._frames and model:
-            checks["head"] = partial(self._head, model)
+            checks["taxels"] = self._taxels
+        if self._frames and not self._above_full_scale:
+            checks["noise"] = self._noise
+            if model:
+                checks["head"] = partial(self._head, model)
         return checks
 
-    def _rate(self) -> Answer:
+    def _rate(self) -> Answer | None:
+        """None for a single frame where the errors say why."""
         heard, promised_hz = self._heard, (self._info.frame_rate_mhz or 0) / 1000
         if not heard.n_frames:
-            return Level.FAILED, f"no frame in {heard.listened_s:g} s, though INFO came: has it been stopped?"
+            return Level.FAILED, f"no frame in {heard.listened_s:g} s, though INFO came: {self._instead_of_frames()}"
         if heard.rate_hz is None:
-            return Level.WARNING, f"one frame in {heard.listened_s:g} s: give a longer --listen"
+            sick = self._errors()[0] == Level.FAILED
+            return None if sick else (Level.WARNING, f"one frame in {heard.listened_s:g} s: give a longer --listen")
         text = f"{heard.rate_hz:.1f} frames/s, {f'{promised_hz:g}' if promised_hz else 'nothing'} promised"
         if heard.rate_hz >= LEAST_RATE_SHARE * promised_hz:
             return Level.OK, text
@@ -63,18 +69,50 @@ class Mat:
             return Level.WARNING, f"{text}: {self._baud} baud are used up, raise them or send fewer bits a taxel"
         return Level.WARNING, f"{text}: the board does not keep up, or frames are lost"
 
+    def _instead_of_frames(self) -> str:
+        """What came most of all."""
+        counts, n_parts = self._heard.counts, self._heard.n_parts
+        came = {
+            "has it been stopped?": 0,
+            f"{counts.corrupt} messages are corrupt": counts.corrupt,
+            f"{counts.repeated} messages have the sequence of one before": counts.repeated,
+            f"{counts.skipped} messages are of no known type, or not of version {VERSION}": counts.skipped,
+            f"{n_parts} chunks make no frame: does it send all rows of a frame, in order from row 0?": n_parts,
+        }
+        return max(came, key=lambda text: came[text])
+
     def _errors(self) -> Answer:
-        counts = self._heard.counts
-        text = f"{counts.lost} of {counts.received + counts.lost} frames lost, {counts.corrupt} messages corrupt"
+        heard, counts = self._heard, self._heard.counts
+        text = f"{counts.lost} of {counts.received + counts.lost} frames lost, {heard.corrupt}"
         if counts.reboots:
             return Level.FAILED, f"{text}, the mat restarted {counts.reboots} times: check its supply"
+        if uncounted := self._uncounted():
+            return Level.FAILED, f"{text}: the sequence does not count up, {uncounted}"
         bad = max(counts.lost, counts.corrupt)
         if not bad:
             return Level.OK, text
         level = Level.FAILED if bad > MOST_BAD_SHARE * (counts.received + counts.lost) else Level.WARNING
-        return level, f"{text}: check cable, plug and ground; nobody else may read the port"
+        if heard.breaks_protocol and counts.corrupt >= counts.lost:
+            return level, f"{text}: {MEND_FIRMWARE}"
+        remedy = "check cable, plug and ground; nobody else may read the port"
+        if heard.reasons and not heard.n_frames:
+            remedy = f"does the firmware escape C0 and DB, and is its CRC zlib's, of header and payload? else {remedy}"
+        return level, f"{text}: {remedy}"
+
+    def _uncounted(self) -> str | None:
+        """How the sequence shows that it is none, and the remedy."""
+        counts = self._heard.counts
+        back = counts.unknown - counts.reboots
+        if back:
+            return f"it went back {back} times under one boot id: count each frame, and give each boot a new id"
+        if counts.repeated > counts.received:
+            return f"{counts.repeated} messages have that of a frame before: count each frame"
+        return None
 
     def _taxels(self) -> Answer:
+        if self._above_full_scale:
+            above = f"samples up to {self._stack.max()} are above the full scale of INFO, {self._info.adc_full_scale}"
+            return Level.FAILED, f"{above}: are their bytes swapped?"
         if self._occupied:
             faulty = suspects(self._stack, self._info.adc_full_scale)
             text = f"dead or stuck under somebody: {in_words(faulty)}"
@@ -122,6 +160,10 @@ class Mat:
     def _stack(self) -> NDArray[np.uint16]:
         """(frames, rows, cols) as sent."""
         return np.stack([frame.counts for _, frame in self._frames])
+
+    @property
+    def _above_full_scale(self) -> bool:
+        return bool(self._stack.max() > self._info.adc_full_scale)
 
     @cached_property
     def _occupied_frames(self) -> list[bool]:

@@ -6,7 +6,7 @@ Every one takes ?rate=HZ, poses a second at most; OPTIONS has the others.
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.outputs.json_file import DEFAULT_KEEP
-from edge.outputs.mqtt.settings import PASSWORD_VARIABLE, PLAIN_PORT, TLS_PORT
+from edge.outputs.mqtt.settings import DEFAULT_BASE, PASSWORD_VARIABLE, PLAIN_PORT, TLS_PORT
 from firmware_bridge.errors import Exit, Failure
 
 DEFAULT_PORTS: Final = {"mqtt": PLAIN_PORT, "mqtts": TLS_PORT}
@@ -96,6 +96,8 @@ class OutputUri:
                 return path.resolve()
             case Address(port=port) if self.scheme == "http":
                 return self.scheme, port or object()
+            case Address() as address if self.scheme in DEFAULT_PORTS:
+                return replace(address, user=None, base=address.base or DEFAULT_BASE)
         return self.target
 
 

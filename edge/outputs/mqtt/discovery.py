@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from edge.messages import Hello
-from edge.outputs.mqtt.topics import MatTopics, bridge_state, slug
+from edge.outputs.mqtt.topics import MatTopics, bridge_state, distinct
 
 Component = dict[str, Any]
 MEASURED: Final = {"p": "sensor", "stat_cla": "measurement"}
@@ -17,7 +17,7 @@ DIAGNOSTIC: Final = {"ent_cat": "diagnostic"}
 
 def device_key(hello: Hello, topics: MatTopics) -> str:
     """The same after every restart; another for another mat, another name, another daemon (which has its own base)."""
-    return f"{slug(topics.base)}-{topics.slug}-{hello.device_id:04x}"
+    return f"{distinct(topics.base)}-{topics.slug}-{hello.device_id:04x}"
 
 
 def config_topic(prefix: str, key: str) -> str:

@@ -11,6 +11,7 @@ from firmware_bridge.errors import Exit, Failure
 USER_VARIABLE: Final = "EDGE_RUN_MQTT_USER"
 PASSWORD_VARIABLE: Final = "EDGE_RUN_MQTT_PASSWORD"
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+DEFAULT_BASE: Final = "edge-run"
 PLAIN_PORT: Final = 1883
 TLS_PORT: Final = 8883
 
@@ -51,7 +52,7 @@ class MqttSettings(BaseModel):
     cafile: Path | None = Field(None, description="PEM of the CA, or of the broker itself; null: those of the system")
     username: str | None = Field(default_factory=lambda: os.environ.get(USER_VARIABLE))
     password: SecretStr | None = Field(default_factory=_password)
-    base: Topic = Field("edge-run", description="topic of this daemon, and of no other")
+    base: Topic = Field(DEFAULT_BASE, description="topic of this daemon, and of no other")
     discovery: Topic | None = Field("homeassistant", description="Home Assistant's discovery prefix; null: off")
     keypoints_hz: float = Field(0.0, ge=0, description="joints a second and mat, at most; 0: none")
     state_every_s: float = Field(30.0, gt=0, description="between states that say nothing new")

@@ -94,14 +94,20 @@ def _facts(state: MatState) -> tuple[bool, str | None, int, bool]:
 
 
 def numbers_differ(a: MatState, b: MatState) -> bool:
-    """Whether counts differ at all, or another number by more than its deadband."""
+    """Whether counts differ at all, or another number by more than its deadband.
+
+    The peak counts where somebody lies: that of an empty mat is noise, whose share has no bound.
+    """
     if (a.lost, a.corrupt) != (b.lost, b.corrupt):
         return True
     if (a.cop_cm is None) != (b.cop_cm is None) or (a.fps is None) != (b.fps is None):
         return True
+    if a.fps is not None and b.fps is not None and abs(a.fps - b.fps) > FPS_DEADBAND:
+        return True
+    if a.cop_cm is None or b.cop_cm is None:
+        return False
     return (
-        (a.cop_cm is not None and b.cop_cm is not None and math.dist(a.cop_cm, b.cop_cm) > COP_DEADBAND_CM)
-        or (a.fps is not None and b.fps is not None and abs(a.fps - b.fps) > FPS_DEADBAND)
+        math.dist(a.cop_cm, b.cop_cm) > COP_DEADBAND_CM
         or abs(a.contact_area_cm2 - b.contact_area_cm2) > AREA_DEADBAND_CM2
         or abs(a.peak_pressure - b.peak_pressure) > PEAK_DEADBAND_SHARE * max(a.peak_pressure, b.peak_pressure)
     )
