@@ -17,6 +17,9 @@ SCORED = {
     "fold1": ("i", [1, 2, 3]),
     "fold2": ("i", [4, 5, 6]),
     "fold3": ("i", [11, 12, 13]),
+    "label-free1": ("i", [1, 2, 3]),
+    "label-free2": ("i", [4, 5, 6]),
+    "label-free3": ("i", [11, 12, 13]),
     "adapted1": ("ii", [1]),
     "adapted2": ("ii", [2]),
     "adapted3": ("ii", [3]),
@@ -37,6 +40,12 @@ def test_a_model_has_seen_nobody_whom_it_is_scored_on(name: str) -> None:
     [
         ("joints, single pass", "i", "joints.json", "fold1=1-3 fold2=4-6 fold3=11-13"),
         ("as trained on Experiment I, single pass", "ii", "joints-experiment-ii.json", "fold1=1-3 fold2=4"),
+        (
+            "linear map from the 128 points, labels of 6 people",
+            "i",
+            "joints.json",
+            "label-free1=1-3 label-free2=4-6 label-free3=11-13",
+        ),
         (
             "adapted without labels, single pass",
             "ii",
