@@ -47,7 +47,7 @@ def test_two_folds_become_tables_for_people_and_for_programs(
     ("folds", "code", "words"),
     [
         (["{model}=2,3"], Exit.USAGE, "was trained on pmd:2"),
-        (["{model}=3", "{model}=3,4"], Exit.USAGE, "names a subject twice"),
+        (["{model}=3", "{model}=3,4"], Exit.USAGE, "twice: each is tested once"),
         (["none.pt=3"], Exit.MISSING_INPUT, "no checkpoint none.pt"),
         (["{model}=77"], Exit.MISSING_INPUT, "no subject 77"),
     ],
