@@ -220,7 +220,9 @@ def test_training_is_on_the_experiment_and_mat_of_the_study(pmd: Path, joints_ii
         return subprocess.CompletedProcess(command, 1)
 
     monkeypatch.setattr(subprocess, "run", failing)
-    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(joints_ii), "--out", str(tmp_path)]
+    of_air = tmp_path / "air.json"
+    of_air.write_text(joints_ii.read_text().replace("Sponge_Mat", "Air_Mat"))
+    argv = [str(written(tmp_path)), "--data", str(pmd), "--joints", str(of_air), "--out", str(tmp_path)]
     with pytest.raises(Failure, match="full-0 failed"):
         main([*argv, "--experiment", "ii", "--mat", "air", "--subjects", "1", "--test-subjects", "2"])
     assert "--experiment ii --mat air --subjects 1" in " ".join(commands[0])
