@@ -32,9 +32,7 @@ class Window:
         """frame (rows, cols) of the mat -> the window's, and where its top left corner is: x_cm, y_cm."""
         if not self._is_part:
             return frame, self._whole
-        row, col = self.corner(frame)
-        part = np.ascontiguousarray(frame[row : row + self.grid.rows, col : col + self.grid.cols])
-        return part, self.corner_cm(row, col)
+        return self.cut(frame, *self.corner(frame))
 
     def corner(self, frame: NDArray[np.float32]) -> tuple[int, int]:
         """Row and column of the mat where the window of that frame begins."""
@@ -42,9 +40,10 @@ class Window:
         load = np.maximum(frame - baseline - CONTACT_SHARE * (full - baseline), 0)
         return _begin(load.sum(1), self.grid.rows), _begin(load.sum(0), self.grid.cols)
 
-    def corner_cm(self, row: int, col: int) -> NDArray[np.float64]:
-        """x_cm, y_cm of a window that begins there."""
-        return np.array([col * self.grid.pitch_x_cm, row * self.grid.pitch_y_cm])
+    def cut(self, frames: NDArray[np.float32], row: int, col: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """frames (..., rows, cols) of the mat -> what a window that begins there shows, and its x_cm, y_cm."""
+        part = np.ascontiguousarray(frames[..., row : row + self.grid.rows, col : col + self.grid.cols])
+        return part, np.array([col * self.grid.pitch_x_cm, row * self.grid.pitch_y_cm])
 
 
 def _begin(load: NDArray[np.float32], n: int) -> int:

@@ -28,8 +28,7 @@ class Init:
 
     @property
     def settings(self) -> TrainConfig:
-        """What an adaptation is told unless the user says otherwise: few small steps, no stage 1, a mean
-        teacher."""
+        """What an adaptation is told unless the user says otherwise: few small steps, no stage 1, a mean teacher."""
         config = self.checkpoint.config
         consistency = CONSISTENCY if self.checkpoint.knows_joints else 0.0
         return config.model_copy(

@@ -153,6 +153,15 @@ def read_folds(args: argparse.Namespace) -> list[tuple[Path, Maps]]:
     return [(path, read_data(argparse.Namespace(**vars(args) | {"subjects": tested}))) for path, tested in args.fold]
 
 
+def require_joints(joints: Path | None, maps: Sequence[Maps]) -> None:
+    """Raises Failure (66) where the file is about other maps than these; without one there is nothing to require."""
+    if joints and not any(len(each.labelled()) for each in maps):
+        raise Failure(
+            f"{joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
+            Exit.MISSING_INPUT,
+        )
+
+
 def command_line(program: str, argv: Sequence[str]) -> str:
     """The command as one line for provenance, without the folders above file names."""
     return " ".join([program, *(Path(a).name if "/" in a else a for a in argv)])

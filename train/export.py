@@ -21,7 +21,7 @@ from firmware_bridge.recording import RecordingWriter
 from firmware_bridge.scans import truth_line
 from firmware_bridge.sensor import Sensor
 from firmware_bridge.skeleton import JOINTS
-from train.arguments import add_data_arguments, read_data
+from train.arguments import add_data_arguments, read_data, require_joints
 from train.maps import Maps
 from train.pmd import ORIENTATION_I, ORIENTATION_II
 
@@ -54,11 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise Failure(f"--{foreign[0]} does not go with {source}: leave it out", Exit.USAGE)
     if args.data is not None:
         maps = read_data(args)
-        if args.joints and not len(maps.labelled()):
-            raise Failure(
-                f"{args.joints} has joints of none of these maps: give the file that is about them, or leave it out",
-                Exit.MISSING_INPUT,
-            )
+        require_joints(args.joints, [maps])
         orientation, flags, rate_hz = ORIENTATION_I if args.experiment == "i" else ORIENTATION_II, Flag(0), PMD_RATE_HZ
         grid, samples = maps.grid, _real(maps.medians() if args.median else maps, orientation)
         name = f"pmd experiment {args.experiment}"

@@ -91,10 +91,10 @@ class Maps:
         joints = self.joints.copy()
         for g in range(len(self.groups)):
             frames = np.flatnonzero(self.group_index == g)
-            row, col = window.corner(np.median(self.pressure[frames], 0))
-            pressure[frames] = self.pressure[frames, row : row + window.grid.rows, col : col + window.grid.cols]
+            corner = window.corner(np.median(self.pressure[frames], 0))
+            pressure[frames], corner_cm = window.cut(self.pressure[frames], *corner)
             annotated = joints[g].any(-1)
-            joints[g, annotated, :2] -= window.corner_cm(row, col)
+            joints[g, annotated, :2] -= corner_cm
         return replace(self, pressure=pressure, grid=window.grid, joints=joints)
 
     def examples(self, model: Grid, constants: Preprocessing) -> "Examples":

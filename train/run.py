@@ -25,6 +25,7 @@ from train.arguments import (
     read_data,
     read_recorded,
     read_unlabelled,
+    require_joints,
 )
 from train.checkpoint import load_checkpoint
 from train.compute import PRECISIONS, Compute
@@ -140,11 +141,7 @@ def _real_maps(args: argparse.Namespace) -> list[Maps]:
     unlabelled = read_unlabelled(args)
     data = [read_data(args)] if args.data else []
     recordings = read_recorded(args, None if args.data else args.joints)
-    if args.joints and not any(len(maps.labelled()) for maps in data or recordings):
-        raise Failure(
-            f"{args.joints} has joints of none of these maps: give the file that is about them, or leave --joints out",
-            Exit.MISSING_INPUT,
-        )
+    require_joints(args.joints, data or recordings)
     return data + unlabelled + recordings
 
 
