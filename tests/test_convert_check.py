@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from convert_once import Converted, convert_once
+from convert_sabotage import packaged, with_swapped_channels
 
 from convert.check import chosen, main
 from convert.package import ENCODER_SUFFIX, FLOAT_SUFFIX
@@ -96,10 +97,15 @@ def test_without_annotations_the_mean_shift_is_limited(converted: Converted, pmd
 def test_pck_may_not_fall_by_more_than_its_limit(
     converted: Converted, pmd: Path, joints_i: Path, tmp_path: Path
 ) -> None:
-    """A limit below zero asks for a rise."""
-    data = ("--data", pmd, "--subjects", "13", "--joints", joints_i, "--max-drop-cm", "9")
-    found = checked(tmp_path, Exit.CHECK_FAILED, converted.model, *data, "--max-drop-pck", "-50")
+    """A left ankle that int8 finds where the right one is, and the other way round: fewer joints within 5 cm."""
+    left, right = JOINTS.index("l_ankle"), JOINTS.index("r_ankle")
+    manifest = json.loads(converted.manifest.read_text())
+    (output,) = (output["index"] for output in manifest["outputs"] if output["name"] == "joints")
+    spoilt = packaged(converted, with_swapped_channels(converted.model.read_bytes(), output, left, right), tmp_path)
+    data = ("--data", pmd, "--subjects", "13", "--joints", joints_i, "--max-drop-cm", "90")
+    found = checked(tmp_path, Exit.CHECK_FAILED, spoilt, *data, "--max-drop-pck", "5")
     assert [limit["passed"] for limit in found["limits"]] == [True, False]
+    assert found["limits"][1]["limit"] == 5
 
 
 def test_a_recording_needs_no_annotations(converted: Converted, pmd: Path, tmp_path: Path) -> None:
