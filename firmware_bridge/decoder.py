@@ -188,8 +188,7 @@ class Decoder:
             self._give_up()
             return Part(header.seq, header.row0, header.nrows)
         stop = header.row0 + header.nrows
-        samples = unpack(payload, header.nrows * header.cols, header.sample_format)
-        assembly.counts[header.row0 : stop] = samples.reshape(header.nrows, header.cols)
+        unpack(payload, header.sample_format, assembly.counts[header.row0 : stop])
         assembly.rows_done = stop
         assembly.flags |= header.flags & _FRAME_FLAGS
         if stop < header.rows:

@@ -46,10 +46,13 @@ class SampleFormat(IntEnum):
 
     @property
     def bits(self) -> int:
-        return {SampleFormat.U8: 8, SampleFormat.U12: 12, SampleFormat.U16: 16}[self]
+        return _BITS[self]
 
     def payload_bytes(self, samples: int) -> int:
         return (samples * self.bits + 7) // 8
+
+
+_BITS: Final = {SampleFormat.U8: 8, SampleFormat.U12: 12, SampleFormat.U16: 16}
 
 
 class Header(NamedTuple):

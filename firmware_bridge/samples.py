@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from firmware_bridge.header import SampleFormat
 
 _TWO_BYTES: Final = np.dtype("<u2")
+_LOW_BITS: Final = np.uint16(0xFFF)
+_HALF_BYTE: Final = np.uint16(4)
 
 
 def pack(counts: NDArray[np.uint16], sample_format: SampleFormat) -> bytes:
@@ -30,14 +32,12 @@ def pack(counts: NDArray[np.uint16], sample_format: SampleFormat) -> bytes:
     return packed[: sample_format.payload_bytes(len(flat))]
 
 
-def unpack(payload: bytes, samples: int, sample_format: SampleFormat) -> NDArray[np.uint16]:
-    """(samples,) counts; `payload` has sample_format.payload_bytes(samples) bytes."""
-    if sample_format is SampleFormat.U8:
-        return np.frombuffer(payload, np.uint8).astype(np.uint16)
-    if sample_format is SampleFormat.U16:
-        return np.frombuffer(payload, "<u2").astype(np.uint16)
-    triples, n = payload + b"\0" * (samples % 2), (samples + 1) // 2
-    pairs = np.empty((n, 2), np.uint16)
-    np.bitwise_and(np.ndarray(n, _TWO_BYTES, triples, 0, 3), 0xFFF, out=pairs[:, 0])  # the first two bytes of each
-    np.right_shift(np.ndarray(n, _TWO_BYTES, triples, 1, 3), 4, out=pairs[:, 1])  # and the last two
-    return pairs.reshape(-1)[:samples]
+def unpack(payload: bytes, sample_format: SampleFormat, into: NDArray[np.uint16]) -> None:
+    """Counts in their order; `payload` has sample_format.payload_bytes(into.size) bytes, `into` is C-contiguous."""
+    flat = into.reshape(-1)
+    if sample_format is not SampleFormat.U12:
+        flat[:] = np.frombuffer(payload, np.uint8 if sample_format is SampleFormat.U8 else _TWO_BYTES)
+        return
+    first, second = flat[::2], flat[1::2]
+    np.bitwise_and(np.ndarray(len(first), _TWO_BYTES, payload, 0, 3), _LOW_BITS, first)
+    np.right_shift(np.ndarray(len(second), _TWO_BYTES, payload, 1, 3), _HALF_BYTE, second)

@@ -11,12 +11,19 @@ from firmware_bridge.samples import pack, unpack
 FORMAT = st.sampled_from(SampleFormat)
 
 
+def unpacked(payload: bytes, samples: int, sample_format: SampleFormat) -> list[int]:
+    into = np.empty(samples, np.uint16)
+    unpack(payload, sample_format, into)
+    found: list[int] = into.tolist()
+    return found
+
+
 @given(FORMAT, st.integers(1, 100), st.integers(0, 2**32))
 def test_counts_come_back_as_they_were(sample_format: SampleFormat, samples: int, seed: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 1 << sample_format.bits, samples).astype(np.uint16)
     payload = pack(counts, sample_format)
     assert len(payload) == sample_format.payload_bytes(samples)
-    np.testing.assert_array_equal(unpack(payload, samples, sample_format), counts)
+    assert unpacked(payload, samples, sample_format) == counts.tolist()
 
 
 @pytest.mark.parametrize(
@@ -31,11 +38,17 @@ def test_counts_come_back_as_they_were(sample_format: SampleFormat, samples: int
 )
 def test_each_format_has_its_bytes(sample_format: SampleFormat, counts: list[int], payload: str) -> None:
     assert pack(np.array(counts, np.uint16), sample_format).hex() == payload
-    assert unpack(bytes.fromhex(payload), len(counts), sample_format).tolist() == counts
+    assert unpacked(bytes.fromhex(payload), len(counts), sample_format) == counts
 
 
 def test_the_spare_half_byte_of_an_odd_u12_is_ignored() -> None:
-    assert unpack(bytes.fromhex("bcfa"), 1, SampleFormat.U12).tolist() == [0xABC]
+    assert unpacked(bytes.fromhex("bcfa"), 1, SampleFormat.U12) == [0xABC]
+
+
+def test_a_chunk_fills_its_rows_and_no_others() -> None:
+    frame = np.full((4, 3), 7, np.uint16)
+    unpack(pack(np.arange(6, dtype=np.uint16), SampleFormat.U12), SampleFormat.U12, frame[1:3])
+    assert frame.tolist() == [[7, 7, 7], [0, 1, 2], [3, 4, 5], [7, 7, 7]]
 
 
 @pytest.mark.parametrize("sample_format", [SampleFormat.U8, SampleFormat.U12])
