@@ -17,6 +17,8 @@ from firmware_bridge.geometry import spelled
 from firmware_bridge.messages import Info
 from firmware_bridge.skeleton import JOINTS
 
+Cm = Annotated[float, rounded(2)]
+Milliseconds = Annotated[float, rounded(2)]
 JOINT_STEPS: Final = np.array([100.0, 100.0, 10_000.0])
 """Of a joint's x_cm, y_cm and confidence in a line: so many to each unit."""
 
@@ -93,20 +95,19 @@ class Joint:
 
 
 class Pose(Line):
-    """One frame, its numbers rounded as `pose` does it: at once, not one by one where they are written."""
+    """One frame."""
 
     type: Literal["pose"] = "pose"
-    ts: float = Field(description="Unix s; in a replay the time of the recording")
     boot_id: int
     t_us: int = Field(description="start of the scan on the device's clock")
     occupied: bool
     joints: dict[str, Joint] | None = Field(description="null when the mat is empty, or the model cannot read it")
     keypoints: list[tuple[float, float, float]] = Field(description="x_norm, y_norm of the mat, confidence")
-    cop_cm: tuple[float, float] | None
-    contact_area_cm2: float
-    peak_pressure: float
+    cop_cm: tuple[Cm, Cm] | None
+    contact_area_cm2: Annotated[float, rounded(1)]
+    peak_pressure: Annotated[float, rounded(1)]
     posture: str | None
-    latency_ms: float | None = Field(default=None, description="from the frame's last byte; null in a replay")
+    latency_ms: Milliseconds | None = Field(default=None, description="from the frame's last byte; null in a replay")
 
 
 EventName = Literal[
@@ -214,14 +215,13 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
 
 
 def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pose:
-    """The line of one frame."""
+    """The line of one frame. Its many points are rounded here at once, not one by one where they are written."""
     joints = None
     if result.joints is not None:
-        rounded_joints = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
-        joints = {name: Joint(*joint) for name, joint in zip(JOINTS, rounded_joints, strict=True)}
-    centre_cm = result.centre_of_pressure_cm
+        rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
+        joints = {name: Joint(*joint) for name, joint in zip(JOINTS, rounded, strict=True)}
     return Pose(
-        ts=round(ts, 6),
+        ts=ts,
         seq=frame.seq,
         mat=mat,
         boot_id=boot_id,
@@ -229,13 +229,8 @@ def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pos
         occupied=result.occupied,
         joints=joints,
         keypoints=[] if result.keypoints is None else result.keypoints.round(4).tolist(),
-        cop_cm=centre_cm and (round(centre_cm[0], 2), round(centre_cm[1], 2)),
-        contact_area_cm2=round(result.contact_area_cm2, 1),
-        peak_pressure=round(result.peak_pressure, 1),
+        cop_cm=result.centre_of_pressure_cm,
+        contact_area_cm2=result.contact_area_cm2,
+        peak_pressure=result.peak_pressure,
         posture=result.posture,
     )
-
-
-def timed(line: Pose, latency_ms: float) -> Pose:
-    """The same with what its clock says once it has been made."""
-    return line.model_copy(update={"latency_ms": round(latency_ms, 2)})

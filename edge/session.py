@@ -9,7 +9,7 @@ from typing import Final, Literal
 from edge.behaviour import Behaviour
 from edge.calibration.values import Calibration
 from edge.latency import Stopwatch
-from edge.messages import Counts, End, EventLine, EventName, Health, hello, pose, timed
+from edge.messages import Counts, End, EventLine, EventName, Health, Line, hello, pose
 from edge.model import KeypointModel
 from edge.outputs.sink import Item, Picture
 from edge.pipeline import Pipeline, Result, no_lap
@@ -247,10 +247,10 @@ class Session:
 
     def _pose(self, frame: Frame, info: Info, result: Result, now: Instant, watch: Stopwatch | None) -> Item:
         assert self._pipeline
-        line = pose(now.unix_s, self.mat, info.boot_id, frame, result)
+        line: Line = pose(now.unix_s, self.mat, info.boot_id, frame, result)
         if watch:
             watch("line")
-            line = timed(line, watch.total_ms)
+            line = line.model_copy(update={"latency_ms": watch.total_ms})
         stages_ms = watch.stages_ms if watch else {}
         return Item(line, Picture(result.pressure, self._pipeline.unit, result.raw_joints, stages_ms))
 
