@@ -38,22 +38,10 @@ def fit_joint_map(x: NDArray[np.float64], people: Sequence[str], joints_norm: ND
 
     The penalty is the one with the least error when each person in turn is left out.
     """
-    names = np.array(people)
     share = np.tile([1, 1, WITHOUT_PLACE, WITHOUT_PLACE], x.shape[1] // 4)
     x = x * share
-
-    def error(ridge: float) -> float:
-        total = 0.0
-        for person in set(people):
-            inner, outer = names != person, names == person
-            weights, bias = _fit_joints(x[inner], joints_norm[inner], ridge)
-            predicted = (x[outer] @ weights + bias).reshape(-1, 14, 2)
-            distance = np.linalg.norm(predicted - joints_norm[outer, :, :2], axis=-1)
-            total += float(distance[joints_norm[outer, :, 2] >= 1].sum())
-        return total
-
-    ridge = min(RIDGES, key=error) if len(set(people)) > 1 else RIDGE_OF_ONE_PERSON
-    weights, bias = _fit_joints(x, joints_norm, ridge)
+    ridge = _best_ridge(x, np.array(people), joints_norm) if len(set(people)) > 1 else RIDGE_OF_ONE_PERSON
+    ((weights, bias),) = _fit_joints(x, joints_norm, [ridge])
     weights *= share[:, None]
     return JointMap(weights=weights.round(5).tolist(), bias=bias.round(5).tolist(), people=sorted(set(people)))
 
@@ -82,21 +70,36 @@ def fit_posture(x: NDArray[np.float64], postures: Sequence[str], weight: NDArray
     return Posture(classes=classes, weights=weights.round(5).tolist(), bias=bias.round(5).tolist())
 
 
+def _best_ridge(x: NDArray[np.float64], people: NDArray[np.str_], joints_norm: NDArray[np.float32]) -> float:
+    errors = np.zeros(len(RIDGES))
+    for person in np.unique(people):
+        inner, outer = people != person, people == person
+        seen = joints_norm[outer, :, 2] >= 1
+        for i, (weights, bias) in enumerate(_fit_joints(x[inner], joints_norm[inner], RIDGES)):
+            predicted = (x[outer] @ weights + bias).reshape(-1, joints_norm.shape[1], 2)
+            errors[i] += np.linalg.norm(predicted - joints_norm[outer, :, :2], axis=-1)[seen].sum()
+    return RIDGES[errors.argmin()]
+
+
 def _fit_joints(
-    x: NDArray[np.float64], joints: NDArray[np.float32], ridge: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One regression a joint, as each joint is visible in maps of its own."""
-    fits = [_ridge(x, joints[:, j, :2], (joints[:, j, 2] >= 1).astype(float), ridge) for j in range(joints.shape[1])]
-    return np.concatenate([w for w, _ in fits], 1), np.concatenate([b for _, b in fits])
+    x: NDArray[np.float64], joints: NDArray[np.float32], ridges: Sequence[float]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """For each penalty weights and bias; one regression a joint, as each joint is visible in maps of its own."""
+    seen = (joints[..., 2] >= 1).astype(float)
+    fits = [_ridge(x, joints[:, j, :2], seen[:, j], ridges) for j in range(joints.shape[1])]
+    return [
+        (np.concatenate([w for w, _ in of_joints], 1), np.concatenate([b for _, b in of_joints]))
+        for of_joints in zip(*fits, strict=True)
+    ]
 
 
 def _ridge(
-    x: NDArray[np.float64], y: NDArray[np.floating], weight: NDArray[np.float64], ridge: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted ridge regression with a free bias: (N, F), (N, T), (N,) -> (F, T), (T,). `ridge` is for each row."""
+    x: NDArray[np.float64], y: NDArray[np.floating], weight: NDArray[np.float64], ridges: Sequence[float]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Weighted ridge regressions with a free bias: (N, F), (N, T), (N,) -> (F, T), (T,) for each penalty a row."""
     total = max(weight.sum(), 1.0)
     mean_x, mean_y = weight @ x / total, weight @ y / total
     centred = (x - mean_x) * weight[:, None]
-    gram = centred.T @ (x - mean_x) + ridge * total * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, centred.T @ (y - mean_y))
-    return weights, mean_y - mean_x @ weights
+    gram, moments = centred.T @ (x - mean_x), centred.T @ (y - mean_y)
+    fits = [np.linalg.solve(gram + ridge * total * np.eye(len(gram)), moments) for ridge in ridges]
+    return [(weights, mean_y - mean_x @ weights) for weights in fits]
