@@ -46,13 +46,10 @@ class SampleFormat(IntEnum):
 
     @property
     def bits(self) -> int:
-        return _BITS[self]
+        return (0, 8, 12, 16)[self]
 
     def payload_bytes(self, samples: int) -> int:
         return (samples * self.bits + 7) // 8
-
-
-_BITS: Final = {SampleFormat.U8: 8, SampleFormat.U12: 12, SampleFormat.U16: 16}
 
 
 class Header(NamedTuple):
