@@ -1,26 +1,20 @@
 """The JSON lines on stdout: hello, pose, event, health, end. One object a line; consumers skip unknown keys."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge import __version__
 from edge.model import KeypointModel
-from edge.pipeline import Pipeline, Result
+from edge.pipeline import Pipeline
 from edge.regions import Load
 from edge.rounding import rounded
 from edge.units import PressureUnit
-from firmware_bridge.decoder import Frame, StreamCounts
+from firmware_bridge.decoder import StreamCounts
 from firmware_bridge.geometry import spelled
 from firmware_bridge.messages import Info
 from firmware_bridge.skeleton import JOINTS
-
-Cm = Annotated[float, rounded(2)]
-Milliseconds = Annotated[float, rounded(2)]
-JOINT_STEPS: Final = np.array([100.0, 100.0, 10_000.0])
-"""Of a joint's x_cm, y_cm and confidence in a line: so many to each unit."""
 
 
 class Line(BaseModel):
@@ -87,7 +81,7 @@ class Hello(Line):
 
 @dataclass(slots=True)
 class Joint:
-    """One named joint, cm from the top left corner of the canonical mat, rounded as `pose` does it."""
+    """One named joint, cm from the top left corner of the canonical mat."""
 
     x_cm: float
     y_cm: float
@@ -95,7 +89,7 @@ class Joint:
 
 
 class Pose(Line):
-    """One frame."""
+    """One frame. `edge.pose_text` writes its line, and is what rounds its numbers."""
 
     type: Literal["pose"] = "pose"
     boot_id: int
@@ -103,11 +97,11 @@ class Pose(Line):
     occupied: bool
     joints: dict[str, Joint] | None = Field(description="null when the mat is empty, or the model cannot read it")
     keypoints: list[tuple[float, float, float]] = Field(description="x_norm, y_norm of the mat, confidence")
-    cop_cm: tuple[Cm, Cm] | None
-    contact_area_cm2: Annotated[float, rounded(1)]
-    peak_pressure: Annotated[float, rounded(1)]
+    cop_cm: tuple[float, float] | None
+    contact_area_cm2: float
+    peak_pressure: float
     posture: str | None
-    latency_ms: Milliseconds | None = Field(default=None, description="from the frame's last byte; null in a replay")
+    latency_ms: float | None = Field(default=None, description="from the frame's last byte; null in a replay")
 
 
 EventName = Literal[
@@ -211,26 +205,4 @@ def hello(ts: float, seq: int | None, mat: str, model: KeypointModel, info: Info
         device_id=info.device_id,
         boot_id=info.boot_id,
         frame_rate_hz=None if info.frame_rate_mhz is None else info.frame_rate_mhz / 1000,
-    )
-
-
-def pose(ts: float, mat: str, boot_id: int, frame: Frame, result: Result) -> Pose:
-    """The line of one frame. Its many points are rounded here at once, not one by one where they are written."""
-    joints = None
-    if result.joints is not None:
-        rounded = (np.rint(result.joints * JOINT_STEPS) / JOINT_STEPS).tolist()
-        joints = {name: Joint(*joint) for name, joint in zip(JOINTS, rounded, strict=True)}
-    return Pose(
-        ts=ts,
-        seq=frame.seq,
-        mat=mat,
-        boot_id=boot_id,
-        t_us=frame.t_us,
-        occupied=result.occupied,
-        joints=joints,
-        keypoints=[] if result.keypoints is None else result.keypoints.round(4).tolist(),
-        cop_cm=result.centre_of_pressure_cm,
-        contact_area_cm2=result.contact_area_cm2,
-        peak_pressure=result.peak_pressure,
-        posture=result.posture,
     )

@@ -9,10 +9,11 @@ from typing import Final, Literal
 from edge.behaviour import Behaviour
 from edge.calibration.values import Calibration
 from edge.latency import Stopwatch
-from edge.messages import Counts, End, EventLine, EventName, Health, Line, hello, pose
+from edge.messages import Counts, End, EventLine, EventName, Health, hello
 from edge.model import KeypointModel
-from edge.outputs.sink import Item, Picture
+from edge.outputs.sink import Item, Picture, PoseItem
 from edge.pipeline import Pipeline, Result, no_lap
+from edge.pose_text import PoseText
 from edge.recorder import RecordingChange, RecordingStarted, RecordingStopped
 from edge.regions import Regions
 from edge.smoothing import Smoothing
@@ -247,12 +248,11 @@ class Session:
 
     def _pose(self, frame: Frame, info: Info, result: Result, now: Instant, watch: Stopwatch | None) -> Item:
         assert self._pipeline
-        line: Line = pose(now.unix_s, self.mat, info.boot_id, frame, result)
         if watch:
             watch("line")
-            line = line.model_copy(update={"latency_ms": watch.total_ms})
+        text = PoseText(now.unix_s, self.mat, info.boot_id, frame, result, watch.total_ms if watch else None)
         stages_ms = watch.stages_ms if watch else {}
-        return Item(line, Picture(result.pressure, self._pipeline.unit, result.raw_joints, stages_ms))
+        return PoseItem(text, Picture(result.pressure, self._pipeline.unit, result.raw_joints, stages_ms))
 
     def _event(self, now: Instant, event: EventName, detail: str, *, logged: bool = True) -> Iterator[Item]:
         if logged:

@@ -46,8 +46,8 @@ POSE = Pose(
     occupied=True,
     joints={"head": Joint(x_cm=40.0, y_cm=12.0, confidence=0.9)},
     keypoints=[],
-    cop_cm=(40.126, 80.0),
-    contact_area_cm2=4567.89,
+    cop_cm=(40.13, 80.0),
+    contact_area_cm2=4567.9,
     peak_pressure=900.0,
     posture="supine",
 )

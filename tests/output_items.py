@@ -22,7 +22,7 @@ def pose(seq: int, mat: str = "bed", **changes: Any) -> Item:
     values: dict[str, Any] = {
         "ts": 1_700_000_000 + seq / 10, "seq": seq, "mat": mat, "boot_id": 7, "t_us": seq * 100_000, "occupied": True,
         "joints": {name: Joint(x_cm=10.0 + i, y_cm=20.0 + i, confidence=0.5) for i, name in enumerate(JOINTS)},
-        "keypoints": [(0.5, 0.25, 0.75)], "cop_cm": (40.126, 80.0), "contact_area_cm2": 4567.89,
+        "keypoints": [(0.5, 0.25, 0.75)], "cop_cm": (40.13, 80.0), "contact_area_cm2": 4567.9,
         "peak_pressure": 900.0, "posture": "supine",
     }  # fmt: skip
     return Item(Pose(**(values | changes)))

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from edge_packages import GRID, frame, info, package
-from pydantic import ValidationError
+from edge_packages import GRID, info, package
 
 from edge import __version__
-from edge.messages import Counts, EventLine, Line, hello, pose
+from edge.messages import Counts, EventLine, Line, hello
 from edge.model import KeypointModel
-from edge.pipeline import Pipeline, Result
+from edge.pipeline import Pipeline
 from firmware_bridge.decoder import StreamCounts
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.skeleton import JOINTS
@@ -31,12 +29,6 @@ def parsed(line: Line) -> dict[str, Any]:
     return dict(value)
 
 
-def lying() -> Result:
-    joints = np.column_stack([np.arange(14) + 0.12345, np.arange(14) * 10.0, np.full(14, 0.123456)])
-    keypoints = np.array([[0.51234567, 0.2, 0.9]])
-    return Result(EMPTY, True, (40.126, 80.0), 4567.89, 900.0, joints, joints, keypoints, "supine")
-
-
 def test_hello_describes_model_grid_units_and_software(tmp_path: Path) -> None:
     model = KeypointModel.from_files(package(tmp_path))
     mat = info(orientation=Orientation(1), boot_id=99, device_id=5)
@@ -49,28 +41,6 @@ def test_hello_describes_model_grid_units_and_software(tmp_path: Path) -> None:
     assert value["software"] == __version__
     assert value["joint_names"] == list(JOINTS)
     assert (value["mat"], value["boot_id"], value["device_id"], value["frame_rate_hz"]) == ("bed", 99, 5, 1.0)
-
-
-def test_a_pose_names_every_joint_in_centimetres() -> None:
-    value = parsed(pose(2.0, "bed", 7, frame(EMPTY, seq=3), lying()))
-    assert value["type"] == "pose"
-    assert set(value["joints"]) == set(JOINTS)
-    assert value["joints"]["r_ankle"] == {"x_cm": 0.12, "y_cm": 0.0, "confidence": 0.1235}
-    assert value["joints"]["head"]["y_cm"] == 130.0
-    assert value["keypoints"] == [[0.5123, 0.2, 0.9]]
-    assert (value["cop_cm"], value["contact_area_cm2"], value["peak_pressure"]) == ([40.13, 80.0], 4567.9, 900.0)
-    assert (value["occupied"], value["posture"], value["seq"], value["t_us"]) == (True, "supine", 3, 3_000_000)
-    assert (value["boot_id"], value["latency_ms"]) == (7, None)
-
-
-def test_an_empty_bed_has_null_joints_and_no_keypoints() -> None:
-    value = parsed(pose(2.0, "bed", 7, frame(EMPTY), Result(EMPTY, False, None, 0.0, 3.0)))
-    assert (value["joints"], value["keypoints"], value["cop_cm"], value["posture"]) == (None, [], None, None)
-
-
-def test_what_is_no_number_in_json_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        pose(2.0, "bed", 7, frame(EMPTY), Result(EMPTY, True, (np.nan, 1.0), 1.0, 1.0))
 
 
 def test_text_from_the_world_stays_on_one_line() -> None:

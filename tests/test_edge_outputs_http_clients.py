@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +40,7 @@ def test_a_client_that_takes_nothing_keeps_the_newest_pose_and_a_few_events(mat:
     client, line = Client(), posed.line
     longest = 0
     for number in range(FLOOD):
-        client.offer(Message(replace(posed, line=line.model_copy(update={"seq": number}))))
+        client.offer(Message(Item(line.model_copy(update={"seq": number}), posed.picture)))
         client.offer(Message(mat.event("fresh", f"number {number}")))
         longest = max(longest, len(client))
     assert longest == EVENTS_WAITING + 1
@@ -54,7 +53,7 @@ def test_a_client_that_takes_nothing_keeps_the_newest_pose_and_a_few_events(mat:
 def test_two_mats_do_not_push_each_other_out(posed: Item) -> None:
     client = Client()
     for mat in ("bed", "couch", "bed"):
-        client.offer(Message(replace(posed, line=posed.line.model_copy(update={"mat": mat}))))
+        client.offer(Message(Item(posed.line.model_copy(update={"mat": mat}), posed.picture)))
     assert [message.line.mat for message in taken(client)] == ["couch", "bed"]
 
 

@@ -4,15 +4,10 @@ import math
 from collections import deque
 from typing import Final
 
-from edge.messages import Pose
 from edge.outputs.sink import Item
 
 QUEUE_LINES: Final = 128
 """Some seconds of one mat, which an SD card may take to flush; about 3 MB with their pictures."""
-
-
-def is_pose(item: Item) -> bool:
-    return isinstance(item.line, Pose)
 
 
 class Backlog:
@@ -42,7 +37,7 @@ class Backlog:
     def put_back(self, item: Item) -> None:
         """The item taken last, first in turn again; its rate has not begun to count."""
         self._items.appendleft(item)
-        if is_pose(item):
+        if item.is_pose:
             self._due_s.pop(item.line.mat, None)
         self._fit()
 
@@ -51,7 +46,7 @@ class Backlog:
         for index, item in enumerate(self._items):
             if self._item_due_s(item) <= now_s:
                 del self._items[index]
-                if self._period_s and is_pose(item):
+                if self._period_s and item.is_pose:
                     self._due_s[item.line.mat] = now_s + self._period_s
                 return item
         return None
@@ -65,13 +60,13 @@ class Backlog:
         self._items.clear()
 
     def _item_due_s(self, item: Item) -> float:
-        return self._due_s.get(item.line.mat, -math.inf) if is_pose(item) else -math.inf
+        return self._due_s.get(item.line.mat, -math.inf) if item.is_pose else -math.inf
 
     def _supersede(self, item: Item, now_s: float) -> None:
         for index, waiting in enumerate(self._items):
-            if is_pose(waiting) and waiting.line.mat == item.line.mat:
+            if waiting.is_pose and waiting.line.mat == item.line.mat:
                 held = self._item_due_s(waiting) > now_s
-                if held or is_pose(item):
+                if held or item.is_pose:
                     del self._items[index]
                     self.thinned += held
                     self.dropped += not held
@@ -79,5 +74,5 @@ class Backlog:
 
     def _fit(self) -> None:
         if len(self._items) > self.size:
-            del self._items[next((i for i, item in enumerate(self._items) if is_pose(item)), 0)]
+            del self._items[next((i for i, item in enumerate(self._items) if item.is_pose), 0)]
             self.dropped += 1

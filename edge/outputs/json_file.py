@@ -134,7 +134,7 @@ class JsonFile:
         self._file.open()
 
     def write(self, item: Item) -> None:
-        self._file.write(item.line.json_line().encode())
+        self._file.write(item.json_line().encode())
 
     def close(self) -> None:
         self._file.close()

@@ -61,7 +61,7 @@ class JsonLines:
 
 
 def _encoded(item: Item) -> bytes:
-    return item.line.json_line().encode()
+    return item.json_line().encode()
 
 
 def _unblocking(fd: int) -> int | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import random as uniform
 from typing import Final
 
-from edge.outputs.backlog import QUEUE_LINES, Backlog, is_pose
+from edge.outputs.backlog import QUEUE_LINES, Backlog
 from edge.outputs.sink import Item, OutputClosed, PromptSink, Sink
 
 log = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ class QueuedOutput:
                 self._told_unsendable = True
                 log.warning("output %s: %s; such lines are left out", self.name, _reason(error))
         except OSError as error:
-            if self.lossless or not is_pose(item):
+            if self.lossless or not item.is_pose:
                 self._done_with_item(put_back=item)
             else:
                 self._done_with_item(dropped=1)
@@ -257,7 +257,7 @@ class QueuedOutput:
         return len(self._backlog) + self._in_hand
 
     def _in_new_slot(self, item: Item) -> bool:
-        if not self._rate_hz or not is_pose(item):
+        if not self._rate_hz or not item.is_pose:
             return True
         slot = math.floor(item.line.ts * self._rate_hz)
         before, self._slots[item.line.mat] = self._slots.get(item.line.mat), slot

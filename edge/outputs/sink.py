@@ -1,12 +1,14 @@
 """What an output is handed, and what it must be able to do."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.messages import Line
+from edge.messages import Line, Pose
+from edge.pose_text import PoseText
 from edge.units import PressureUnit
 
 
@@ -27,12 +29,46 @@ class Picture:
     """Stage -> how long this frame was in it, in order, from its last byte on; empty in a replay."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """One line; a pose brings its picture."""
+    """One line."""
 
-    line: Line
     picture: Picture | None = None
+    """A pose's."""
+
+    def __init__(self, line: Line, picture: Picture | None = None) -> None:
+        self._line = line
+        self.picture = picture
+
+    @property
+    def line(self) -> Line:
+        return self._line
+
+    @property
+    def is_pose(self) -> bool:
+        return isinstance(self._line, Pose)
+
+    def json_line(self) -> str:
+        return self._line.json_line()
+
+
+class PoseItem(Item):
+    """A live pose. Its line becomes an object once somebody looks into it."""
+
+    is_pose = True
+
+    def __init__(self, text: PoseText, picture: Picture) -> None:
+        self._text, self.picture = text, picture
+
+    @cached_property
+    def line(self) -> Line:
+        return Pose.model_validate_json(self._json_line)
+
+    @cached_property
+    def _json_line(self) -> str:
+        return self._text.json_line()
+
+    def json_line(self) -> str:
+        return self._json_line
 
 
 class Sink(Protocol):

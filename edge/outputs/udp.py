@@ -28,7 +28,7 @@ class UdpLines:
         self._connected()
 
     def write(self, item: Item) -> None:
-        data = item.line.json_line().encode()
+        data = item.json_line().encode()
         if len(data) > MOST_BYTES:
             raise Unsendable(f"a line of {len(data)} bytes is larger than a datagram, which holds {MOST_BYTES}")
         try:
