@@ -17,7 +17,6 @@ from edge.control import Control
 from edge.daemon import run_live
 from edge.mat import LiveMat, Places
 from edge.model import DEFAULT_MODEL, KeypointModel
-from edge.outputs.backlog import is_pose
 from edge.outputs.fanout import Fanout
 from edge.outputs.json_lines import JsonLines
 from edge.outputs.queue import QueuedOutput
@@ -73,7 +72,7 @@ class Written(JsonLines):
 
     def write(self, item: Item) -> None:
         super().write(item)
-        if is_pose(item):
+        if item.is_pose:
             self.poses += 1
             self._mats[item.line.mat].let_go()
 
