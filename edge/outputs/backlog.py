@@ -38,7 +38,7 @@ class Backlog:
         """The item taken last, first in turn again; its rate has not begun to count."""
         self._items.appendleft(item)
         if item.is_pose:
-            self._due_s.pop(item.line.mat, None)
+            self._due_s.pop(item.mat, None)
         self._fit()
 
     def take(self, now_s: float) -> Item | None:
@@ -47,7 +47,7 @@ class Backlog:
             if self._item_due_s(item) <= now_s:
                 del self._items[index]
                 if self._period_s and item.is_pose:
-                    self._due_s[item.line.mat] = now_s + self._period_s
+                    self._due_s[item.mat] = now_s + self._period_s
                 return item
         return None
 
@@ -60,11 +60,11 @@ class Backlog:
         self._items.clear()
 
     def _item_due_s(self, item: Item) -> float:
-        return self._due_s.get(item.line.mat, -math.inf) if item.is_pose else -math.inf
+        return self._due_s.get(item.mat, -math.inf) if item.is_pose else -math.inf
 
     def _supersede(self, item: Item, now_s: float) -> None:
         for index, waiting in enumerate(self._items):
-            if waiting.is_pose and waiting.line.mat == item.line.mat:
+            if waiting.is_pose and waiting.mat == item.mat:
                 held = self._item_due_s(waiting) > now_s
                 if held or item.is_pose:
                     del self._items[index]

@@ -260,7 +260,7 @@ class QueuedOutput:
         if not self._rate_hz or not item.is_pose:
             return True
         slot = math.floor(item.line.ts * self._rate_hz)
-        before, self._slots[item.line.mat] = self._slots.get(item.line.mat), slot
+        before, self._slots[item.mat] = self._slots.get(item.mat), slot
         return slot != before
 
 

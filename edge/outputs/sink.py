@@ -44,6 +44,10 @@ class Item:
         return self._line
 
     @property
+    def mat(self) -> str:
+        return self._line.mat
+
+    @property
     def is_pose(self) -> bool:
         return isinstance(self._line, Pose)
 
@@ -58,6 +62,10 @@ class PoseItem(Item):
 
     def __init__(self, text: PoseText, picture: Picture) -> None:
         self._text, self.picture = text, picture
+
+    @property
+    def mat(self) -> str:
+        return self._text.mat
 
     @cached_property
     def line(self) -> Line:
