@@ -12,6 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.calls import ContactCall
+from edge.core.library import CORE, Library
 from edge.preprocess import rank_values
 from firmware_bridge.geometry import Grid
 
@@ -41,8 +43,11 @@ class Contact:
     """Largest value of the frame, in its own unit."""
 
 
-def contact(frame: NDArray[np.float32], grid: Grid) -> Contact:
-    """frame (rows, cols), canonical, any unit."""
+def contact(frame: NDArray[np.float32], grid: Grid, core: Library | None = CORE) -> Contact:
+    """frame (rows, cols), canonical, any unit; without `core` NumPy computes it."""
+    if core:
+        occupied, area_cm2, x_cm, y_cm, peak = _call(core, grid)(frame)
+        return Contact(bool(occupied), area_cm2, (x_cm, y_cm) if occupied else None, peak)
     baseline, full, largest = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT, 100)
     peak = float(largest[0])
     scale = full - baseline
@@ -59,6 +64,19 @@ def contact(frame: NDArray[np.float32], grid: Grid) -> Contact:
     x_cm = float(of_cols.dot(_middles(grid.cols)) / total) * grid.pitch_x_cm
     y_cm = float(of_rows.dot(_middles(grid.rows)) / total) * grid.pitch_y_cm
     return Contact(True, area_cm2, (x_cm, y_cm), peak)
+
+
+@cache
+def _call(core: Library, grid: Grid) -> ContactCall:
+    return ContactCall(
+        core,
+        grid,
+        baseline_percent=BASELINE_PERCENT,
+        scale_percent=SCALE_PERCENT,
+        smallest_body_cm2=SMALLEST_BODY_CM2,
+        smallest_coherence=SMALLEST_COHERENCE,
+        contact_share=CONTACT_SHARE,
+    )
 
 
 def coherence(load: NDArray[np.float32]) -> float:
