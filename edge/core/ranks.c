@@ -6,8 +6,9 @@
 #ifndef CORE_SOURCES
 #define CORE_SOURCES 0
 #endif
-#define DIGITS 4
-#define BINS 256
+#define KEY_BITS 32
+#define DIGIT_BITS 10
+#define BINS (1 << DIGIT_BITS)
 #define SIGN 0x80000000u
 
 uint32_t core_sources(void) { return CORE_SOURCES; }
@@ -29,22 +30,34 @@ static float value_of(uint32_t key) {
 }
 
 void core_sort(const float *values, int32_t n, float *ordered, uint32_t *keys) {
-    uint32_t counts[DIGITS][BINS] = {{0}};
-    uint32_t *from = keys, *to = keys + n;
+    uint32_t *from = keys, *to = keys + n, differ = 0;
     for (int32_t i = 0; i < n; i++) {
-        uint32_t key = from[i] = key_of(values[i]);
-        for (int digit = 0; digit < DIGITS; digit++) counts[digit][key >> 8 * digit & 0xff]++;
+        from[i] = key_of(values[i]);
+        differ |= from[i] ^ from[0];
     }
-    for (int digit = 0; digit < DIGITS; digit++) {
-        uint32_t *count = counts[digit], begin = 0;
-        int shift = 8 * digit;
-        if (n == 0 || count[from[0] >> shift & 0xff] == (uint32_t)n) continue; /* the same digit everywhere */
-        for (int bin = 0; bin < BINS; bin++) {
-            uint32_t many = count[bin];
-            count[bin] = begin;
-            begin += many;
+    int shift = 0;
+    while (differ >> shift && !(differ >> shift & 1)) shift++; /* counts have the same low bits */
+    int32_t half = n / 2;
+    for (; shift < KEY_BITS && differ >> shift; shift += DIGIT_BITS) {
+        uint32_t counts[2][BINS] = {{0}}, *low = counts[0], *high = counts[1], begin = 0;
+        for (int32_t i = 0; i < half; i++) {
+            low[from[i] >> shift & (BINS - 1)]++;
+            high[from[half + i] >> shift & (BINS - 1)]++;
         }
-        for (int32_t i = 0; i < n; i++) to[count[from[i] >> shift & 0xff]++] = from[i];
+        if (n % 2) high[from[n - 1] >> shift & (BINS - 1)]++;
+        for (int bin = 0; bin < BINS; bin++) {
+            uint32_t of_low = low[bin], of_high = high[bin];
+            low[bin] = begin;
+            high[bin] = begin += of_low;
+            begin += of_high;
+        }
+        /* both halves at a time: many keys are the same, and each waits for the one before it */
+        for (int32_t i = 0; i < half; i++) {
+            uint32_t one = from[i], other = from[half + i];
+            to[low[one >> shift & (BINS - 1)]++] = one;
+            to[high[other >> shift & (BINS - 1)]++] = other;
+        }
+        if (n % 2) to[high[from[n - 1] >> shift & (BINS - 1)]] = from[n - 1];
         uint32_t *swap = from;
         from = to, to = swap;
     }
