@@ -95,7 +95,9 @@ class KeypointModel:
         )
 
     @classmethod
-    def from_files(cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False, core: Library | None = CORE) -> "KeypointModel":
+    def from_files(
+        cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False, core: Library | None = CORE
+    ) -> "KeypointModel":
         """Load `path` and the manifest beside it. Raises Failure: 66 when `path` is missing, else 78."""
         try:
             content = path.read_bytes()

@@ -15,9 +15,7 @@ from firmware_bridge.skeleton import JOINTS
 class Placing:
     """For what `model` reads of a mat through `preprocess`; without `core` NumPy computes it."""
 
-    def __init__(
-        self, model: KeypointModel, preprocess: Preprocessor, mat: Grid, core: Library | None = CORE
-    ) -> None:
+    def __init__(self, model: KeypointModel, preprocess: Preprocessor, mat: Grid, core: Library | None = CORE) -> None:
         self._model, self._preprocess = model, preprocess
         self._size_cm = np.array([mat.width_cm, mat.height_cm])
         grid = model.manifest.grid

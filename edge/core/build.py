@@ -8,7 +8,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LIBRARY = "libcore.so"
-FLAGS = "-O3 -std=c99 -Wall -Wextra -Werror=implicit -fno-math-errno -fPIC -shared".split()
+FLAGS = ["-O3", "-std=c99", "-Wall", "-Wextra", "-Werror=implicit", "-fno-math-errno", "-fPIC", "-shared"]
 
 
 def sources_crc() -> int:

@@ -51,14 +51,14 @@ class ContactCall(_Call):
             structs.Contact(grid.rows, grid.cols, pitch_x_cm=grid.pitch_x_cm, pitch_y_cm=grid.pitch_y_cm, **constants)
         )
         self._room = self._scratch(library.core_contact_scratch_bytes(self._mat))
-        self._found = ctypes.c_double * 5
+        self._found: Any = ctypes.c_double * 5
         self._call = library.core_contact
 
     def __call__(self, frame: NDArray[np.float32]) -> list[float]:
         """Occupied, area_cm2, x_cm, y_cm, peak."""
         found = self._found()
         self._call(self._mat, frame.tobytes(), found, self._room)
-        return found[:]
+        return list(found)
 
 
 class PrepareCall(_Call):
@@ -86,7 +86,7 @@ class PrepareCall(_Call):
             )
         )
         self._room = self._scratch(library.core_prepare_scratch_bytes(self._how))
-        self._input = ctypes.c_float * (model_shape[0] * model_shape[1])
+        self._input: Any = ctypes.c_float * (model_shape[0] * model_shape[1])
         self._call = library.core_prepare
 
     def __call__(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ class QuantiseCall:
     def __init__(self, library: Library, shape: Shape, scale: float, zero_point: int) -> None:
         self._shape = (1, *shape, 1)
         self._n = shape[0] * shape[1]
-        self._quantised = ctypes.c_int8 * self._n
+        self._quantised: Any = ctypes.c_int8 * self._n
         self._scale, self._zero_point = scale, zero_point
         self._call = library.core_quantise
 
@@ -127,7 +127,7 @@ class BodyCall(_Call):
         arrays = (self._array(each, np.float64) for each in (mean_cm, log_shares, covariance_cm2, error_of_spread))
         self.constants = self._struct(structs.Body(len(log_shares), *size_cm.tolist(), *arrays))
         self._room = self._scratch(library.core_body_scratch_bytes())
-        self._xy_norm = ctypes.c_float * (2 * len(JOINTS))
+        self._xy_norm: Any = ctypes.c_float * (2 * len(JOINTS))
         self._call = library.core_body
 
     def __call__(self, xy_norm: NDArray[np.float32], spread_cm: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -173,7 +173,7 @@ class ReadCall(_Call):
         self._reader = self._struct(reader)
         self._room = self._scratch(library.core_read_scratch_bytes(self._reader))
         self._logits = ctypes.c_char_p * (len(outputs) * (1 + mirrored_too))
-        self._points = ctypes.c_float * (4 * n)
+        self._points: Any = ctypes.c_float * (4 * n)
         self._call = library.core_read
 
     def __call__(
@@ -205,7 +205,7 @@ class PlaceCall(_Call):
         n = len(half_cm)
         sizes = (tuple(each.tolist()) for each in (model_cm, margin_cm, mat_cm))
         self._how = self._struct(structs.Placing(n - len(JOINTS), n, *sizes, self._array(half_cm, np.float32)))
-        self._found = ctypes.c_double * (3 * n)
+        self._found: Any = ctypes.c_double * (3 * n)
         self._call = library.core_place
 
     def __call__(
@@ -224,7 +224,7 @@ class SmoothCall(_Call):
         mirrored = self._array(MIRRORED, np.int32)
         self._settings = self._struct(structs.Smoothing(joint_of_image=mirrored, **settings))
         self._state = self._scratch(3 * 2 * len(JOINTS) * 8)
-        self._smooth = ctypes.c_double * (3 * len(JOINTS))
+        self._smooth: Any = ctypes.c_double * (3 * len(JOINTS))
         self._call = library.core_smooth
 
     def __call__(self, joints: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
