@@ -43,11 +43,32 @@ class Contact:
     """Largest value of the frame, in its own unit."""
 
 
-def contact(frame: NDArray[np.float32], grid: Grid, core: Library | None = CORE) -> Contact:
-    """frame (rows, cols), canonical, any unit; without `core` NumPy computes it."""
-    if core:
-        occupied, area_cm2, x_cm, y_cm, peak = _call(core, grid)(frame)
-        return Contact(bool(occupied), area_cm2, (x_cm, y_cm) if occupied else None, peak)
+class ContactFinder:
+    """For frames of one grid; without `core` NumPy computes it."""
+
+    def __init__(self, grid: Grid, core: Library | None = CORE) -> None:
+        self._grid = grid
+        self._call = _compiled(core, grid) if core else None
+
+    def __call__(self, frame: NDArray[np.float32]) -> Contact:
+        """frame (rows, cols), canonical, any unit."""
+        if self._call:
+            occupied, area_cm2, x_cm, y_cm, peak = self._call(frame)
+            return Contact(bool(occupied), area_cm2, (x_cm, y_cm) if occupied else None, peak)
+        return _by_numpy(frame, self._grid)
+
+
+@cache
+def _finder(grid: Grid) -> ContactFinder:
+    return ContactFinder(grid)
+
+
+def contact(frame: NDArray[np.float32], grid: Grid) -> Contact:
+    """frame (rows, cols), canonical, any unit."""
+    return _finder(grid)(frame)
+
+
+def _by_numpy(frame: NDArray[np.float32], grid: Grid) -> Contact:
     baseline, full, largest = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT, 100)
     peak = float(largest[0])
     scale = full - baseline
@@ -66,8 +87,7 @@ def contact(frame: NDArray[np.float32], grid: Grid, core: Library | None = CORE)
     return Contact(True, area_cm2, (x_cm, y_cm), peak)
 
 
-@cache
-def _call(core: Library, grid: Grid) -> ContactCall:
+def _compiled(core: Library, grid: Grid) -> ContactCall:
     return ContactCall(
         core,
         grid,

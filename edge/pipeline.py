@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.calibration.calibrator import Calibrator
 from edge.calibration.values import Calibration
-from edge.contact import contact
+from edge.contact import ContactFinder
 from edge.core.library import CORE, Library
 from edge.model import KeypointModel
 from edge.placing import Placing
@@ -72,7 +72,7 @@ class Pipeline:
     ) -> None:
         self.orientation = mat.orientation if orientation is None else orientation
         self.grid = self.orientation.canonical_grid(mat.grid)
-        self._core = core
+        self._contact = ContactFinder(self.grid, core)
         self.problem = misfit(self.grid, model.manifest.grid) if model else "no model is loaded"
         self.unit: PressureUnit = calibration.unit if calibration else "counts"
         self._calibrate = Calibrator(calibration, mat.rows, mat.cols)
@@ -81,7 +81,7 @@ class Pipeline:
         self._model = None if self.problem else model
         if self._model:
             manifest = self._model.manifest
-            self._window = Window(self.grid, manifest.grid)
+            self._window = Window(self.grid, manifest.grid, core)
             self._preprocess = Preprocessor(self._window.grid, manifest.grid, manifest.preprocessing, core)
             self._place = Placing(self._model, self._preprocess, self.grid, core)
 
@@ -101,7 +101,7 @@ class Pipeline:
         """
         counts = self._calibrate(frame.counts, self._occupied, t_s)
         pressure = np.ascontiguousarray(self.orientation.to_canonical(counts), np.float32)
-        seen = contact(pressure, self.grid, self._core)
+        seen = self._contact(pressure)
         self._occupied = seen.occupied
         measures = (pressure, seen.occupied, seen.centre_cm, seen.area_cm2, seen.peak)
         lap("pressure")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from test_edge_body import CONFIDENCE, SIZE_CM, a_pose, random_body, seen
 
 from edge.body import BodyPrior
-from edge.contact import Contact, contact
+from edge.contact import Contact, ContactFinder
 from edge.core.build import FOLDER, LIBRARY, compile_core
 from edge.core.library import CORE, Library, load
 from edge.keypoints import Keypoints
@@ -26,6 +26,7 @@ from edge.model import KeypointModel, Reading
 from edge.pipeline import Pipeline, Result
 from edge.preprocess import Preprocessor
 from edge.smoothing import Smoother, Smoothing
+from edge.window import Window
 from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.person import still
 from firmware_bridge.sensor import Sensor
@@ -81,9 +82,9 @@ def test_what_is_sorted_is_in_order(core: Library, values: list[float]) -> None:
 def test_contact_is_the_same(core: Library, grid: Grid) -> None:
     shown = frames(grid) if grid in GRIDS else {"random": np.random.default_rng(1).random((grid.rows, grid.cols))}
     for name, values in shown.items():
-        expected, found = (contact(values.astype(np.float32), grid, by) for by in (None, core))
+        expected, found = (ContactFinder(grid, by)(values.astype(np.float32)) for by in (None, core))
         assert_same_contact(found, expected, name)
-    assert grid not in GRIDS or contact(shown["body"], grid, core).occupied
+    assert grid not in GRIDS or ContactFinder(grid, core)(shown["body"]).occupied
 
 
 def assert_same_contact(found: Contact, expected: Contact, name: str) -> None:
@@ -108,7 +109,33 @@ def test_a_frame_that_is_no_block_of_memory_is_the_same(core: Library) -> None:
     preprocess, body = Preprocessor(GRID, GRID, Preprocessing(), core), somebody(GRID)
     np.testing.assert_array_equal(preprocess(body[:, ::-1]), preprocess(np.ascontiguousarray(body[:, ::-1])))
     np.testing.assert_array_equal(preprocess(body[::-1].astype(np.uint16)), preprocess(body[::-1].copy()))
-    assert contact(body[:, ::-1], GRID, core) == contact(np.ascontiguousarray(body[:, ::-1]), GRID, core)
+    find = ContactFinder(GRID, core)
+    assert find(body[:, ::-1]) == find(np.ascontiguousarray(body[:, ::-1]))
+
+
+def test_what_is_of_another_shape_is_refused(core: Library, tmp_path: Path) -> None:
+    """C would read beyond its end."""
+    model = KeypointModel.from_files(package(tmp_path), core=core)
+    half, whole = np.zeros((32, 32), np.float32), np.zeros((64, 32), np.float32)
+    values = logits(model)["random"]
+    for refused in (
+        lambda: ContactFinder(GRID, core)(half),
+        lambda: Preprocessor(GRID, Grid(32, 16, 5.08, 5.08), Preprocessing(), core)(half),
+        lambda: model.logits(half),
+        lambda: model.read(values, half),
+        lambda: model.read([each[:, 1:] for each in values], whole),
+        lambda: model.read(values[:1], whole),
+    ):
+        with pytest.raises(ValueError, match=r"\d"):
+            refused()
+
+
+def test_a_large_mats_window_is_where_it_was(core: Library) -> None:
+    mat = Grid(90, 45, 2.54, 2.54)
+    for name, values in frames(mat).items():
+        for shift in (-20, 0, 13):
+            shifted = np.roll(values, (shift, shift // 3), (0, 1))
+            assert Window(mat, GRID, core).corner(shifted) == Window(mat, GRID, None).corner(shifted), name
 
 
 def test_frames_handed_out_stay_what_they_are(core: Library) -> None:

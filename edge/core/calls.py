@@ -41,12 +41,19 @@ class _Call:
         return ctypes.addressof(scratch)
 
 
+def _floats(array: NDArray[np.floating], shape: Shape) -> bytes:
+    """Raises ValueError where C would read beyond the array."""
+    if array.shape != shape:
+        raise ValueError(f"an array of {array.shape} is not one of {shape}")
+    return np.asarray(array, np.float32).tobytes()
+
+
 class ContactCall(_Call):
     """edge.contact on one grid."""
 
     def __init__(self, library: Library, grid: Grid, **constants: float) -> None:
         super().__init__()
-        self.shape: Shape = (grid.rows, grid.cols)
+        self._shape: Shape = (grid.rows, grid.cols)
         self._mat = self._struct(
             structs.Contact(grid.rows, grid.cols, pitch_x_cm=grid.pitch_x_cm, pitch_y_cm=grid.pitch_y_cm, **constants)
         )
@@ -57,8 +64,26 @@ class ContactCall(_Call):
     def __call__(self, frame: NDArray[np.float32]) -> list[float]:
         """Occupied, area_cm2, x_cm, y_cm, peak."""
         found = self._found()
-        self._call(self._mat, frame.tobytes(), found, self._room)
+        self._call(self._mat, _floats(frame, self._shape), found, self._room)
         return list(found)
+
+
+class WindowCall(_Call):
+    """edge.window: a window of that shape on one grid."""
+
+    def __init__(self, library: Library, shape: Shape, window_shape: Shape, **constants: float) -> None:
+        super().__init__()
+        self._shape = shape
+        self._mat = self._struct(structs.Window(*shape, *window_shape, **constants))
+        self._room = self._scratch(library.core_window_scratch_bytes(self._mat))
+        self._corner: Any = ctypes.c_int32 * 2
+        self._call = library.core_window
+
+    def __call__(self, frame: NDArray[np.float32]) -> tuple[int, int]:
+        """The window's first row and column."""
+        corner = self._corner()
+        self._call(self._mat, _floats(frame, self._shape), corner, self._room)
+        return corner[0], corner[1]
 
 
 class PrepareCall(_Call):
@@ -99,7 +124,7 @@ class QuantiseCall:
     """The model's input as the graph takes it."""
 
     def __init__(self, library: Library, shape: Shape, scale: float, zero_point: int) -> None:
-        self._shape = (1, *shape, 1)
+        self._shape, self._graph_shape = shape, (1, *shape, 1)
         self._n = shape[0] * shape[1]
         self._quantised: Any = ctypes.c_int8 * self._n
         self._scale, self._zero_point = scale, zero_point
@@ -107,8 +132,8 @@ class QuantiseCall:
 
     def __call__(self, model_input: NDArray[np.float32]) -> NDArray[np.int8]:
         quantised = self._quantised()
-        self._call(model_input.tobytes(), self._n, self._scale, self._zero_point, quantised)
-        return np.frombuffer(quantised, np.int8).reshape(self._shape)
+        self._call(_floats(model_input, self._shape), self._n, self._scale, self._zero_point, quantised)
+        return np.frombuffer(quantised, np.int8).reshape(self._graph_shape)
 
 
 class BodyCall(_Call):
@@ -170,6 +195,9 @@ class ReadCall(_Call):
             reader.class_of_image, reader.classes = self._array(posture[2], np.int32), len(posture[2])
         reader.joint_of_image = self._array(MIRRORED, np.int32)
         self._n, self._mirrored_too = n, mirrored_too
+        self._shape: Shape = (grid.rows, grid.cols)
+        shapes = {index: (1, rows, cols, k) for rows, cols, k, index, _ in outputs}
+        self._logits_shapes = [shapes[index] for index in sorted(shapes)] * (1 + mirrored_too)
         self._reader = self._struct(reader)
         self._room = self._scratch(library.core_read_scratch_bytes(self._reader))
         self._logits = ctypes.c_char_p * (len(outputs) * (1 + mirrored_too))
@@ -180,11 +208,19 @@ class ReadCall(_Call):
         self, logits: Sequence[NDArray[np.int8]], model_input: NDArray[np.float32], body: BodyCall | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int]:
         """-> xy_norm (n, 2), value (n,), spread_cm (n,) and the posture's class, -1 where no head tells."""
+        if [each.shape for each in logits] != self._logits_shapes:
+            raise ValueError(f"logits are not of {self._logits_shapes}")
         points, n = self._points(), self._n
         logits_at = self._logits(*[each.tobytes() for each in logits])
         constants = body.constants if body else None
         vote: int = self._call(
-            self._reader, constants, logits_at, model_input.tobytes(), self._mirrored_too, points, self._room
+            self._reader,
+            constants,
+            logits_at,
+            _floats(model_input, self._shape),
+            self._mirrored_too,
+            points,
+            self._room,
         )
         flat = np.frombuffer(points, np.float32)
         return flat[: 2 * n].reshape(n, 2), flat[2 * n : 3 * n], flat[3 * n :], vote

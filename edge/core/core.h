@@ -45,6 +45,20 @@ size_t core_contact_scratch_bytes(const CoreContact *mat);
 /* frame (rows, cols) -> found. */
 void core_contact(const CoreContact *mat, const float *frame, CoreContactFound *found, void *scratch);
 
+/* ---- window.c: the part of a large mat that the model is shown, as edge.window ---- */
+
+typedef struct {
+    int32_t rows, cols, window_rows, window_cols;
+    int32_t baseline_percent, scale_percent;
+    float contact_share;
+    double outside_share;
+} CoreWindow;
+
+size_t core_window_scratch_bytes(const CoreWindow *mat);
+
+/* frame (rows, cols) -> corner (2): the window's first row and column. */
+void core_window(const CoreWindow *mat, const float *frame, int32_t *corner, void *scratch);
+
 /* ---- prepare.c: pressure -> the model's input, as edge.preprocess ---- */
 
 typedef struct {

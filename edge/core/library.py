@@ -15,6 +15,8 @@ _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "core_sort": (None, c_void_p, c_int32, c_void_p, c_void_p),
     "core_contact_scratch_bytes": (c_size_t, c_void_p),
     "core_contact": (None, c_void_p, c_void_p, c_void_p, c_void_p),
+    "core_window_scratch_bytes": (c_size_t, c_void_p),
+    "core_window": (None, c_void_p, c_void_p, c_void_p, c_void_p),
     "core_prepare_scratch_bytes": (c_size_t, c_void_p),
     "core_prepare": (None, c_void_p, c_void_p, c_void_p, c_void_p),
     "core_quantise": (None, c_void_p, c_int32, c_float, c_int32, c_void_p),

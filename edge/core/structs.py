@@ -16,6 +16,14 @@ class Contact(Structure):
     )
 
 
+class Window(Structure):
+    _fields_ = (
+        *_all(c_int32, "rows cols window_rows window_cols baseline_percent scale_percent"),
+        ("contact_share", c_float),
+        ("outside_share", c_double),
+    )
+
+
 class Preparation(Structure):
     _fields_ = (
         *_all(c_int32, "rows cols model_rows model_cols baseline_percent scale_percent middle_percent"),
