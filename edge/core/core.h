@@ -19,7 +19,7 @@
 /* CRC-32 of the sources that the library was built from, 0 where the build did not say. */
 uint32_t core_sources(void);
 
-/* values (n) -> ordered (n), ascending; keys (2 n) is scratch. Not for NaN. */
+/* values (n) -> ordered (n), ascending; keys (2 n) is scratch, and so are 8 KB of the stack. Not for NaN. */
 void core_sort(const float *values, int32_t n, float *ordered, uint32_t *keys);
 
 /* Place of a rank in per cent among n ordered values. */
