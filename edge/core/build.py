@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-LIBRARY = "libcore.so"
+LIBRARY = "core.compiled"  # not .so: Python would take it for a module of its own
 FLAGS = ["-O3", "-std=c99", "-Wall", "-Wextra", "-Werror=implicit", "-fno-math-errno", "-fPIC", "-shared"]
 
 
