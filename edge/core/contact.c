@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct {
-    float *sum, *squares, *along_cols, *along_rows; /* of the load: itself, its square, times the next row's, column's */
+    float *sum, *squares, *along_cols, *along_rows; /* of the load: itself, its square, times its neighbour */
     float *touched, *touched_y;                     /* of the load that counts as contact, and times its row */
     float *above, *load;                            /* two rows */
 } Columns;

@@ -1,13 +1,13 @@
-/* The expectation under each map's softmax, from int8 logits; the maps lie side by side, so all of a cell is one line. */
+/* The expectation under each map's softmax, from int8 logits; the maps lie side by side. */
 #include "core.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SUMS = 5 };
+enum { SUMS = 5, BLOCK = 4 };
 
 size_t core_heatmaps_scratch_bytes(const CoreHeatmaps *maps) {
-    return sizeof(float) * ((size_t)maps->k * (maps->cols + SUMS + 2)) + (size_t)maps->k + sizeof(double);
+    return sizeof(float) * ((size_t)maps->k * (maps->cols + SUMS + 1)) + (size_t)maps->k + sizeof(double);
 }
 
 void core_pool(const float *input, int32_t rows, int32_t cols, int32_t tall, int32_t wide, int32_t mirrored,
@@ -33,14 +33,22 @@ static void largest_of(const int8_t *restrict logits, int32_t cells, int32_t k, 
         }
 }
 
-/* One cell's weights into its row's, its column's and the value's sums. */
-static void add_cell(const float *restrict weights, float value, int32_t k, float *restrict row, float *restrict col,
-                     float *restrict values) {
-    for (int32_t j = 0; j < k; j++) {
-        row[j] += weights[j];
-        col[j] += weights[j];
-        values[j] += weights[j] * value;
+/* One row of `many` of the k maps, at most BLOCK, whose sums stay in registers: the sum of the weights, that of weights
+ * times value, and the weights into each column's. */
+static inline void add_row(const float *restrict weight_of_step, const int8_t *restrict logits,
+                           const int8_t *restrict largest, const float *restrict cells, int32_t cols, int32_t k,
+                           int32_t many, float *restrict of_cols, float *restrict row, float *restrict values) {
+    float sums[BLOCK] = {0}, products[BLOCK] = {0};
+    for (int32_t c = 0; c < cols; c++, logits += k, of_cols += k) {
+        float value = cells[c];
+        for (int32_t j = 0; j < many; j++) {
+            float weight = weight_of_step[(uint8_t)(largest[j] - logits[j])];
+            of_cols[j] += weight;
+            sums[j] += weight;
+            products[j] += weight * value;
+        }
     }
+    for (int32_t j = 0; j < many; j++) row[j] = sums[j], values[j] = products[j];
 }
 
 /* A line's weights into all weights, and into the first two moments along the axis of `at`. */
@@ -58,7 +66,7 @@ static void add(const float *restrict from, int32_t k, float *restrict to) {
 void core_heatmaps(const CoreHeatmaps *maps, const int8_t *logits, const float *cells, double width_cm,
                    double height_cm, CorePoints points, void *scratch) {
     int32_t rows = maps->rows, cols = maps->cols, k = maps->k;
-    float *weights = scratch, *row = weights + k, *sums = row + k;
+    float *row = scratch, *sums = row + k;
     float *x = sums, *xx = x + k, *yy = xx + k, *all = yy + k, *values = all + k, *of_cols = values + k;
     float *y = points.spread_cm; /* until the spread is known */
     int8_t *largest = (int8_t *)(of_cols + (size_t)k * cols);
@@ -67,12 +75,12 @@ void core_heatmaps(const CoreHeatmaps *maps, const int8_t *logits, const float *
     memset(y, 0, sizeof(float) * k);
     memset(points.value, 0, sizeof(float) * k);
     for (int32_t r = 0; r < rows; r++) {
-        memset(row, 0, sizeof(float) * k);
-        memset(values, 0, sizeof(float) * k); /* row by row: short sums round less */
-        for (int32_t c = 0; c < cols; c++, logits += k) {
-            for (int32_t j = 0; j < k; j++) weights[j] = maps->weight_of_step[(uint8_t)(largest[j] - logits[j])];
-            add_cell(weights, *cells++, k, row, of_cols + c * k, values);
-        }
+        int32_t j = 0; /* row by row: short sums round less */
+        for (; j + BLOCK <= k; j += BLOCK)
+            add_row(maps->weight_of_step, logits + j, largest + j, cells, cols, k, BLOCK, of_cols + j, row + j,
+                    values + j);
+        add_row(maps->weight_of_step, logits + j, largest + j, cells, cols, k, k - j, of_cols + j, row + j, values + j);
+        logits += k * cols, cells += cols;
         add(row, k, all);
         add(values, k, points.value);
         add_line(row, (r + 0.5f) / rows - 0.5f, k, y, yy);
