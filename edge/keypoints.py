@@ -85,7 +85,7 @@ class HeatmapDecoder:
         self.output = output
         self.cells = Cells(output.rows, output.cols, model)
         self._size_cm = np.array([[model.width_cm], [model.height_cm]], np.float32)
-        self._exp = np.exp(-output.scale * np.arange(256)).astype(np.float32)
+        self.weight_of_step = np.exp(-output.scale * np.arange(256)).astype(np.float32)
 
     def __call__(self, logits: NDArray[np.int8], model_input: NDArray[np.float32]) -> Keypoints:
         """logits (rows, cols, K), model_input on the model's grid in 0..1."""
@@ -96,7 +96,7 @@ class HeatmapDecoder:
         largest = logits.max(0).max(0)
         below = (largest - logits).view(np.uint8)  # 0..255: what int8 wraps, uint8 shows as it is
         flat = below.reshape(-1, len(largest))
-        return np.asarray(self._exp.take(flat, mode="wrap"))  # nothing wraps: it is the fastest mode
+        return np.asarray(self.weight_of_step.take(flat, mode="wrap"))  # nothing wraps: it is the fastest mode
 
     def from_float(self, logits: NDArray[Any], model_input: NDArray[np.float32]) -> Keypoints:
         """The same from float logits (rows, cols, K): what the int8 result is compared with."""

@@ -62,12 +62,12 @@ class LinearHead(Strict):
     bias: list[float]
 
     @cached_property
-    def _matrices(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def matrices(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.array(self.weights), np.array(self.bias)
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., features) -> (..., outputs)."""
-        weights, bias = self._matrices
+        weights, bias = self.matrices
         return np.asarray(features @ weights + bias)
 
 
@@ -86,7 +86,7 @@ class Posture(LinearHead):
     )
 
     @cached_property
-    def _images(self) -> list[int]:
+    def images(self) -> list[int]:
         """Which class the mirror image of each class is of."""
         images = [MIRRORED_POSTURE.get(name, name) for name in self.classes]
         return [self.classes.index(image) if image in self.classes else own for own, image in enumerate(images)]
@@ -95,7 +95,7 @@ class Posture(LinearHead):
         """Classes of N maps from what was read of them (N, features) and perhaps of their mirror images."""
         scores = self(features)
         if of_images is not None:
-            scores += self(of_images)[:, self._images]
+            scores += self(of_images)[:, self.images]
         return [self.classes[vote] for vote in scores.argmax(1).tolist()]
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from edge import __version__
 from edge.body import BodyPrior
-from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected, mixed
+from edge.core.calls import QuantiseCall, ReadCall
+from edge.core.library import CORE, Library
+from edge.keypoints import FEATURE_HALF_CM, HeatmapDecoder, Keypoints, confidence, expected, mixed
 from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
 from firmware_bridge.errors import Exit, Failure
@@ -36,9 +38,17 @@ class KeypointModel:
 
     `mirrored_too`: each frame is also read mirrored; joints are the mean of both answers, and both vote on the
     posture. The second inference takes as long as the first and pays on mats that the model was not trained on.
+    Without `core` NumPy computes what is around the graph.
     """
 
-    def __init__(self, interpreter: Interpreter, manifest: Manifest, *, mirrored_too: bool = False) -> None:
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        manifest: Manifest,
+        *,
+        mirrored_too: bool = False,
+        core: Library | None = CORE,
+    ) -> None:
         """Raises ValueError with the reason when graph and manifest disagree."""
         if problem := next(_disagreements(interpreter, manifest), None):
             raise ValueError(problem)
@@ -53,15 +63,41 @@ class KeypointModel:
         self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
         self._joint_map = None if joints else manifest.joint_map
         half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
-        self.body = BodyPrior.of(manifest)
+        self.body = BodyPrior.of(manifest, core)
         """None leaves joints where their heat maps are."""
         k = keypoints.k if keypoints else 0
-        self._half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)
+        self.half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)
+        """Spread of each of the K + 14 points at which its confidence is 0.5."""
         features = {"keypoints": np.arange(4 * k), "joints": np.arange(4 * k, 4 * (k + len(JOINTS)))}
         self._posture_reads = [features[name] for name in manifest.posture.reads] if manifest.posture else []
+        shape, quantisation = (manifest.rows, manifest.cols), manifest.input
+        self._quantise = QuantiseCall(core, shape, quantisation.scale, quantisation.zero_point) if core else None
+        self._read = self._compiled(core) if core else None
+
+    def _compiled(self, core: Library) -> ReadCall:
+        manifest, posture, n_features = self.manifest, self.manifest.posture, 4 * len(self.half_cm)
+        outputs = [(*d.cells.shape, d.output.k, d.output.index, d.weight_of_step) for d in self._decoders]
+        head = None
+        if posture:
+            weights, bias = posture.matrices
+            spread_out = np.zeros((n_features, len(bias)))
+            spread_out[np.concatenate(self._posture_reads)] = weights
+            head = spread_out, bias, posture.images
+        joint_map = (*self._joint_map.matrices, shares(self._joint_map)) if self._joint_map else None
+        return ReadCall(
+            core,
+            manifest.grid,
+            outputs,
+            joint_map,
+            head,
+            feature_half_cm=FEATURE_HALF_CM,
+            mirrored_too=self.mirrored_too,
+        )
 
     @classmethod
-    def from_files(cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False) -> "KeypointModel":
+    def from_files(
+        cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False, core: Library | None = CORE
+    ) -> "KeypointModel":
         """Load `path` and the manifest beside it. Raises Failure: 66 when `path` is missing, else 78."""
         try:
             content = path.read_bytes()
@@ -85,7 +121,7 @@ class KeypointModel:
                 Exit.BAD_CONFIG,
             )
         try:
-            return cls(Interpreter(content, num_threads), manifest, mirrored_too=mirrored_too)
+            return cls(Interpreter(content, num_threads), manifest, mirrored_too=mirrored_too, core=core)
         except (ValueError, RuntimeError) as error:
             raise Failure(
                 f"model {path}: {error}: convert it again with this version's convert-run", Exit.BAD_CONFIG
@@ -100,17 +136,26 @@ class KeypointModel:
 
         Where the mirror image is read too, its outputs follow.
         """
+        quantised = self._quantised(model_input)
+        logits = self._interpreter.invoke(quantised)
+        return logits + self._interpreter.invoke(quantised[:, :, ::-1]) if self.mirrored_too else logits
+
+    def _quantised(self, model_input: NDArray[np.float32]) -> NDArray[np.int8]:
+        """(1, rows, cols, 1)."""
+        if self._quantise:
+            return self._quantise(model_input)
         quantisation = self.manifest.input
         q = model_input / quantisation.scale
         np.rint(q, out=q)
         q += quantisation.zero_point
         q.clip(-128, 127, out=q)
-        quantised = q.astype(np.int8)[None, :, :, None]
-        logits = self._interpreter.invoke(quantised)
-        return logits + self._interpreter.invoke(quantised[:, :, ::-1]) if self.mirrored_too else logits
+        return q.astype(np.int8)[None, :, :, None]
 
     def read(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Reading:
         """What `logits` say of the `model_input` that they come from."""
+        if self._read:
+            *arrays, vote = self._read(logits, model_input, self.body.call if self.body else None)
+            return Reading(Keypoints(*arrays), self.manifest.posture.classes[vote] if self.manifest.posture else None)
         count = len(self.manifest.outputs)
         seen = self._seen(logits[:count], model_input)
         points = self._of_body(seen)
@@ -134,14 +179,14 @@ class KeypointModel:
 
     def confidence(self, points: Keypoints) -> NDArray[np.float32]:
         """Confidence 0..1 of what was read, (K + 14,)."""
-        return confidence(points.spread_cm, self._half_cm)
+        return confidence(points.spread_cm, self.half_cm)
 
     def confidences(self, found: dict[str, Keypoints]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The same of the keypoints (K,) and of the joints (14,) that `predict` found."""
         k = len(found["keypoints"].value)
         return (
-            confidence(found["keypoints"].spread_cm, self._half_cm[:k]),
-            confidence(found["joints"].spread_cm, self._half_cm[k:]),
+            confidence(found["keypoints"].spread_cm, self.half_cm[:k]),
+            confidence(found["joints"].spread_cm, self.half_cm[k:]),
         )
 
     def _posture(self, *views: Keypoints) -> str | None:
@@ -163,11 +208,16 @@ def named(points: Keypoints) -> dict[str, Keypoints]:
 
 def mapped(points: Keypoints, joint_map: JointMap) -> Keypoints:
     """Joints by the linear map; a joint is as sure as the keypoints that move it, weighted by how much they do."""
-    weights = np.asarray(joint_map.weights, np.float32)
     xy_norm = joint_map(points.features).reshape(len(JOINTS), 2).astype(np.float32)
-    pull = np.abs(weights).reshape(len(points.value), 4, len(JOINTS), 2)[:, :2].sum((1, 3))
-    share = pull / np.maximum(pull.sum(0), np.finfo(np.float32).tiny)
+    share = shares(joint_map)
     return Keypoints(xy_norm, points.value @ share, points.spread_cm @ share)
+
+
+def shares(joint_map: JointMap) -> NDArray[np.float32]:
+    """(K, 14): how much each keypoint moves each joint."""
+    weights = np.asarray(joint_map.weights, np.float32)
+    pull = np.abs(weights).reshape(-1, 4, len(JOINTS), 2)[:, :2].sum((1, 3))
+    return np.asarray(pull / np.maximum(pull.sum(0), np.finfo(np.float32).tiny))
 
 
 def _release(version: str) -> tuple[int, ...]:

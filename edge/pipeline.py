@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from edge.calibration.calibrator import Calibrator
 from edge.calibration.values import Calibration
-from edge.contact import contact
+from edge.contact import ContactFinder
+from edge.core.library import CORE, Library
 from edge.model import KeypointModel
+from edge.placing import Placing
 from edge.preprocess import Preprocessor, misfit
 from edge.smoothing import Smoother, Smoothing
 from edge.units import PressureUnit
@@ -17,7 +19,6 @@ from edge.window import Window
 from firmware_bridge.decoder import Frame
 from firmware_bridge.geometry import Orientation
 from firmware_bridge.messages import Info
-from firmware_bridge.skeleton import JOINTS
 
 Lap = Callable[[str], None]
 """Is told the name of each stage as it ends: what takes the time belongs to a clock, which is somebody else's."""
@@ -56,6 +57,7 @@ class Pipeline:
 
     `orientation` overrides INFO's. Without a model, or with one that cannot read this mat (`problem` says
     why), results hold pressure only. `calibration` must be this mat's.
+    `core` computes what it can, the model what its own can.
     """
 
     def __init__(
@@ -66,20 +68,22 @@ class Pipeline:
         *,
         calibration: Calibration | None = None,
         smoothing: Smoothing | None = None,
+        core: Library | None = CORE,
     ) -> None:
         self.orientation = mat.orientation if orientation is None else orientation
         self.grid = self.orientation.canonical_grid(mat.grid)
-        self._size_cm = np.array([self.grid.width_cm, self.grid.height_cm])
+        self._contact = ContactFinder(self.grid, core)
         self.problem = misfit(self.grid, model.manifest.grid) if model else "no model is loaded"
         self.unit: PressureUnit = calibration.unit if calibration else "counts"
         self._calibrate = Calibrator(calibration, mat.rows, mat.cols)
-        self._smooth = Smoother(smoothing) if smoothing else None
+        self._smooth = Smoother(smoothing, core) if smoothing else None
         self._occupied = False
         self._model = None if self.problem else model
         if self._model:
             manifest = self._model.manifest
-            self._window = Window(self.grid, manifest.grid)
-            self._preprocess = Preprocessor(self._window.grid, manifest.grid, manifest.preprocessing)
+            self._window = Window(self.grid, manifest.grid, core)
+            self._preprocess = Preprocessor(self._window.grid, manifest.grid, manifest.preprocessing, core)
+            self._place = Placing(self._model, self._preprocess, self.grid, core)
 
     @property
     def followed(self) -> Calibration | None:
@@ -97,7 +101,7 @@ class Pipeline:
         """
         counts = self._calibrate(frame.counts, self._occupied, t_s)
         pressure = np.ascontiguousarray(self.orientation.to_canonical(counts), np.float32)
-        seen = contact(pressure, self.grid)
+        seen = self._contact(pressure)
         self._occupied = seen.occupied
         measures = (pressure, seen.occupied, seen.centre_cm, seen.area_cm2, seen.peak)
         lap("pressure")
@@ -123,9 +127,5 @@ class Pipeline:
         logits = model.logits(model_input)
         lap("inference")
         points, posture = model.read(logits, model_input)
-        found = np.empty((len(points.value), 3))
-        found[:, :2] = self._preprocess.mat_cm(points.xy_norm) + corner_cm
-        found[:, 2] = model.confidence(points)
-        keypoints, joints = found[: -len(JOINTS)], found[-len(JOINTS) :]
-        keypoints[:, :2] /= self._size_cm
+        keypoints, joints = self._place(points, corner_cm)
         return joints, keypoints, posture

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
+from edge.core.calls import SmoothCall
+from edge.core.library import CORE, Library
 from edge.manifest import Strict
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 
@@ -43,10 +45,11 @@ class Smoothing(Strict):
 
 
 class Smoother:
-    """Smooths the joints of one mat."""
+    """Smooths the joints of one mat; without `core` NumPy computes it."""
 
-    def __init__(self, settings: Smoothing | None = None) -> None:
+    def __init__(self, settings: Smoothing | None = None, core: Library | None = CORE) -> None:
         self.settings = settings or Smoothing()
+        self._call = SmoothCall(core, **self.settings.model_dump()) if core else None
         self._at: tuple[int, int] | None = None
         self._seen_cm: Points = np.zeros(len(JOINTS), np.complex128)
         self._smooth_cm = self._velocity_cm_s = self._seen_cm
@@ -62,6 +65,8 @@ class Smoother:
             return None
         dt_s = self._since_last_s(t_us, boot_id)
         self._at = (boot_id, t_us)
+        if self._call:
+            return self._call(joints, dt_s)
         seen_cm = joints[:, :2].copy().view(np.complex128)[:, 0]
         if not 0 <= dt_s <= self.settings.gap_s:
             self._seen_cm = self._smooth_cm = seen_cm

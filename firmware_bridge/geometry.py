@@ -48,7 +48,7 @@ class Orientation:
         """(..., rows, cols) as sent -> (..., rows, cols) canonical."""
         if self.mirrored:
             frames = frames[..., ::-1]
-        return np.rot90(frames, self.quarter_turns, axes=(-2, -1))
+        return np.rot90(frames, self.quarter_turns, axes=(-2, -1)) if self.quarter_turns else frames
 
     def from_canonical(self, frames: NDArray[Any]) -> NDArray[Any]:
         """The inverse of `to_canonical`."""

@@ -1,4 +1,5 @@
-"""Where the real pressure maps are, which are not part of the repository (see README, "The data"); a virtual mat."""
+"""Where the real pressure maps are, which are not part of the repository (see README, "The data"); the C core; a
+virtual mat."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from daemon_process import Mat
+
+from edge.core.library import CORE, Library
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PMD = REPOSITORY.parent / "shared" / "data" / "pmd"
@@ -32,6 +35,16 @@ def joints_i() -> Path:
 def joints_ii() -> Path:
     """Annotated joints of Experiment II (ours, in the repository)."""
     return REPOSITORY / "data" / "pmd-joints" / "joints-experiment-ii.json"
+
+
+@pytest.fixture(scope="session")
+def core() -> Library:
+    if CORE is None:
+        message = "edge/core is not compiled from these sources: python -m edge.core.build"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return CORE
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Calibrator:
         without a jump, and without taking from a load.
         """
         if self._calibration is None:
-            return np.array(counts, np.float32)
+            return counts.astype(np.float32)
         frame = np.array(counts, np.float32, order="C")
         frame.ravel()[self._faulty] = self._drift.zero.ravel()[self._faulty]
         self._drift.follow(frame, occupied_before, t_s)
