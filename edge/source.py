@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edge.core.calls import UnpackCall
+from edge.core.library import CORE
 from edge.recorder import Recorder, RecordingChange
 from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.encoder import encode
@@ -115,7 +117,8 @@ class PortReader:
         unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.mailbox = mailbox or Mailbox()
-        self.counts = (decoder := Decoder(corrected)).counts
+        decoder = Decoder(corrected, UnpackCall(CORE)) if CORE else Decoder(corrected)
+        self.counts = decoder.counts
         self._decoder, self._link, self._recorder = decoder, link, recorder
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None

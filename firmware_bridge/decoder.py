@@ -11,7 +11,7 @@ for received in decoder.feed(data):
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -32,7 +32,7 @@ from firmware_bridge.messages import (
     Status,
     Stop,
 )
-from firmware_bridge.samples import unpack
+from firmware_bridge.samples import Unpack, unpack
 from firmware_bridge.sequence import Sequence, Step
 
 __all__ = [
@@ -55,7 +55,8 @@ class _Assembly:
     """A frame whose chunks are coming in, in the order of their rows."""
 
     header: Header
-    counts: NDArray[np.uint16]
+    chunks: list[NDArray[np.uint16]] = field(default_factory=list)
+    """(nrows, cols) each."""
     rows_done: int = 0
     flags: int = 0
 
@@ -70,14 +71,15 @@ class Decoder:
     """Decodes one link, which carries one device. How the bytes are split makes no difference.
 
     Holds at most slip.MAX_ESCAPED_BYTES of an unfinished message and one frame of MAX_SIDE x MAX_SIDE. `corrected`
-    puts right what the device says of itself, before anything is made of it.
+    puts right what the device says of itself, before anything is made of it; `unpacked` is who unpacks its counts.
     """
 
-    def __init__(self, corrected: Callable[[Info], Info] = lambda info: info) -> None:
+    def __init__(self, corrected: Callable[[Info], Info] = lambda info: info, unpacked: Unpack = unpack) -> None:
         self.counts = StreamCounts()
         self.info: Info | None = None
         """The latest INFO of all that was fed; where the order matters, take it from the events."""
         self.corrected = corrected
+        self._unpacked = unpacked
         self._unframer = slip.Unframer()
         self._frames = Sequence()
         self._others: dict[int, Sequence] = {}
@@ -169,7 +171,7 @@ class Decoder:
         elif isinstance(gap, int):
             self.counts.lost += gap
         if header.row0 == 0:
-            self._assembly = _Assembly(header, np.empty((header.rows, header.cols), np.uint16))
+            self._assembly = _Assembly(header)
             return self._continue(self._assembly, header, payload)
         self._given_up_seq = header.seq
         if isinstance(gap, int):
@@ -187,17 +189,17 @@ class Decoder:
         if header.row0 > assembly.rows_done:
             self._give_up()
             return Part(header.seq, header.row0, header.nrows)
-        stop = header.row0 + header.nrows
-        unpack(payload, header.sample_format, assembly.counts[header.row0 : stop])
-        assembly.rows_done = stop
+        assembly.chunks.append(self._unpacked(payload, header.sample_format, (header.nrows, header.cols)))
+        assembly.rows_done = header.row0 + header.nrows
         assembly.flags |= header.flags & _FRAME_FLAGS
-        if stop < header.rows:
+        if assembly.rows_done < header.rows:
             return Part(header.seq, header.row0, header.nrows)
         self._assembly = None
         self.counts.received += 1
-        assembly.counts.flags.writeable = False
+        counts = assembly.chunks[0] if len(assembly.chunks) == 1 else np.concatenate(assembly.chunks)
+        counts.flags.writeable = False
         flags = Flag(assembly.flags)
-        return Frame(assembly.counts, header.seq, header.t_us, flags, header.adc_bits, header.device_id)
+        return Frame(counts, header.seq, header.t_us, flags, header.adc_bits, header.device_id)
 
     def _give_up(self) -> None:
         """The frame under way will not be whole."""

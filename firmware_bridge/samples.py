@@ -4,6 +4,7 @@ u12 is a stream of bits, lowest first: counts a, b become the bytes a[7:0], b[3:
 last count takes two bytes, the upper half of the second being zero.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from firmware_bridge.header import SampleFormat
 
+Unpack = Callable[[bytes, SampleFormat, tuple[int, int]], NDArray[np.uint16]]
+"""As `unpack` does it."""
 _TWO_BYTES: Final = np.dtype("<u2")
 _LOW_BITS: Final = np.uint16(0xFFF)
 _HALF_BYTE: Final = np.uint16(4)
@@ -32,12 +35,14 @@ def pack(counts: NDArray[np.uint16], sample_format: SampleFormat) -> bytes:
     return packed[: sample_format.payload_bytes(len(flat))]
 
 
-def unpack(payload: bytes, sample_format: SampleFormat, into: NDArray[np.uint16]) -> None:
-    """Counts in their order; `payload` has sample_format.payload_bytes(into.size) bytes, `into` is C-contiguous."""
-    flat = into.reshape(-1)
+def unpack(payload: bytes, sample_format: SampleFormat, shape: tuple[int, int]) -> NDArray[np.uint16]:
+    """Counts of that shape, row-major; `payload` has sample_format.payload_bytes(rows * cols) bytes."""
     if sample_format is not SampleFormat.U12:
-        flat[:] = np.frombuffer(payload, np.uint8 if sample_format is SampleFormat.U8 else _TWO_BYTES)
-        return
+        sent = np.frombuffer(payload, np.uint8 if sample_format is SampleFormat.U8 else _TWO_BYTES)
+        return sent.astype(np.uint16).reshape(shape)
+    counts = np.empty(shape, np.uint16)
+    flat = counts.reshape(-1)
     first, second = flat[::2], flat[1::2]
     np.bitwise_and(np.ndarray(len(first), _TWO_BYTES, payload, 0, 3), _LOW_BITS, first)
     np.right_shift(np.ndarray(len(second), _TWO_BYTES, payload, 1, 3), _HALF_BYTE, second)
+    return counts

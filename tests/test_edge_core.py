@@ -13,6 +13,7 @@ from test_edge_body import CONFIDENCE, SIZE_CM, a_pose, random_body, seen
 
 from edge.body import BodyPrior
 from edge.contact import Contact, ContactFinder
+from edge.core.calls import UnpackCall
 from edge.core.library import Library
 from edge.keypoints import Keypoints
 from edge.manifest import Preprocessing
@@ -22,7 +23,9 @@ from edge.preprocess import Preprocessor
 from edge.smoothing import Smoother, Smoothing
 from edge.window import Window
 from firmware_bridge.geometry import Grid, Orientation
+from firmware_bridge.header import SampleFormat
 from firmware_bridge.person import still
+from firmware_bridge.samples import pack
 from firmware_bridge.sensor import Sensor
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 
@@ -51,6 +54,15 @@ def frames(grid: Grid) -> dict[str, NDArray[np.float32]]:
         "slope": np.linspace(-1, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape),
         "stripes": np.tile(np.arange(shape[1], dtype=np.float32) % 2, (shape[0], 1)),
     }
+
+
+@given(st.sampled_from(SampleFormat), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32))
+def test_counts_are_unpacked_as_they_were_packed(
+    core: Library, sample_format: SampleFormat, rows: int, cols: int, seed: int
+) -> None:
+    counts = np.random.default_rng(seed).integers(0, 1 << sample_format.bits, (rows, cols)).astype(np.uint16)
+    found = UnpackCall(core)(pack(counts, sample_format), sample_format, (rows, cols))
+    np.testing.assert_array_equal(found, counts)
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=300))

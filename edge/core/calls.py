@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edge.core import structs
 from edge.core.library import Library
 from firmware_bridge.geometry import Grid
+from firmware_bridge.header import SampleFormat
+from firmware_bridge.samples import unpack
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 
 Shape = tuple[int, ...]
@@ -46,6 +48,21 @@ def _floats(array: NDArray[np.floating], shape: Shape) -> bytes:
     if array.shape != shape:
         raise ValueError(f"an array of {array.shape} is not one of {shape}")
     return np.asarray(array, np.float32).tobytes()
+
+
+class UnpackCall:
+    """firmware_bridge.samples.unpack."""
+
+    def __init__(self, library: Library) -> None:
+        self._call = library.core_unpack_u12
+
+    def __call__(self, payload: bytes, sample_format: SampleFormat, shape: tuple[int, int]) -> NDArray[np.uint16]:
+        if sample_format is not SampleFormat.U12:
+            return unpack(payload, sample_format, shape)
+        n = shape[0] * shape[1]
+        counts: Any = (ctypes.c_uint16 * n)()
+        self._call(payload, n, counts)
+        return np.frombuffer(counts, np.uint16).reshape(shape)
 
 
 class ContactCall(_Call):

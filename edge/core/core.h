@@ -19,6 +19,13 @@
 /* CRC-32 of the sources that the library was built from, 0 where the build did not say. */
 uint32_t core_sources(void);
 
+/* ---- samples.c, as firmware_bridge.samples ---- */
+
+/* payload (ceil(3 n / 2) bytes): two counts in three bytes -> counts (n). */
+void core_unpack_u12(const uint8_t *payload, int32_t n, uint16_t *counts);
+
+/* ---- ranks.c ---- */
+
 /* values (n) -> ordered (n), ascending; keys (2 n) is scratch, and so are 8 KB of the stack. Not for NaN. */
 void core_sort(const float *values, int32_t n, float *ordered, uint32_t *keys);
 

@@ -12,6 +12,7 @@ Library = ctypes.PyDLL
 
 _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "core_sources": (c_uint32,),
+    "core_unpack_u12": (None, c_void_p, c_int32, c_void_p),
     "core_sort": (None, c_void_p, c_int32, c_void_p, c_void_p),
     "core_contact_scratch_bytes": (c_size_t, c_void_p),
     "core_contact": (None, c_void_p, c_void_p, c_void_p, c_void_p),
