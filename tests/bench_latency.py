@@ -63,8 +63,9 @@ def measure(maps: NDArray[np.uint16], info: Info, rate_hz: float, frames: int) -
                 sent[seq] = _send(master, raw)
                 line = {"type": ""}
                 while line["type"] != "pose":
-                    line = json.loads(daemon.stdout.readline())
+                    text = daemon.stdout.readline()
                     arrived[seq] = time.time()
+                    line = json.loads(text)
                 assert line["seq"] == seq
                 time.sleep(1 / rate_hz)
             daemon.terminate()
@@ -106,8 +107,9 @@ def _row(note: dict[str, Any], sent_s: float, arrived_s: float) -> dict[str, flo
     stages: dict[str, float] = {"read": (note["read_s"] - sent_s) * 1000, **note["stages_ms"]}
     posed_s = note["read_s"] + sum(note["stages_ms"].values()) / 1000
     stages["hand over"] = (note["write_begins_s"] - posed_s) * 1000
-    stages["write"] = (note["write_ends_s"] - note["write_begins_s"]) * 1000
-    stages["arrive"] = (arrived_s - note["write_ends_s"]) * 1000
+    written_s = min(note["write_ends_s"], arrived_s)  # the kernel may wake the reader before the write returns
+    stages["write"] = (written_s - note["write_begins_s"]) * 1000
+    stages["arrive"] = (arrived_s - written_s) * 1000
     inside = sum(ms for stage, ms in stages.items() if stage not in OUTSIDE)
     whole = (arrived_s - sent_s) * 1000
     return stages | {
@@ -205,7 +207,7 @@ def _probed(noted: Path, arguments: list[str]) -> int:
         if item.picture:
             stages_ms = item.picture.stages_ms
             cpu_ms["process"] = time.process_time() * 1000
-            of_frame = {"seq": item.line.seq, "read_s": began_s.pop(id(stages_ms)), "stages_ms": stages_ms, **latest}
+            of_frame = {"seq": json.loads(item.json_line())["seq"], "read_s": began_s.pop(id(stages_ms)), "stages_ms": stages_ms, **latest}
             notes.append(of_frame | {"write_begins_s": start_s, "write_ends_s": end_s, "cpu_ms": dict(cpu_ms)})
 
     Interpreter.invoke, Decoder.feed = timed_invoke, timed_feed  # type: ignore[method-assign]
