@@ -207,7 +207,12 @@ def _probed(noted: Path, arguments: list[str]) -> int:
         if item.picture:
             stages_ms = item.picture.stages_ms
             cpu_ms["process"] = time.process_time() * 1000
-            of_frame = {"seq": json.loads(item.json_line())["seq"], "read_s": began_s.pop(id(stages_ms)), "stages_ms": stages_ms, **latest}
+            of_frame = {
+                "seq": json.loads(item.json_line())["seq"],
+                "read_s": began_s.pop(id(stages_ms)),
+                "stages_ms": stages_ms,
+                **latest,
+            }
             notes.append(of_frame | {"write_begins_s": start_s, "write_ends_s": end_s, "cpu_ms": dict(cpu_ms)})
 
     Interpreter.invoke, Decoder.feed = timed_invoke, timed_feed  # type: ignore[method-assign]

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convert.litert import activation_ranges, float_graph, int8_graph
+from edge.core.library import CORE
 from edge.doctor import main
 from edge.doctor.command import examine_machine
 from edge.doctor.finding import Finding, Level
 from edge.doctor.port import Roots
+from edge.doctor.software import core_answer
 from edge.manifest import read_manifest
 from edge.runtime import Interpreter, installed_runtime
 from firmware_bridge.errors import Exit
@@ -33,12 +35,19 @@ def test_a_healthy_machine_is_looked_at_without_a_port(tmp_path: Path, capsys: p
     assert main(["--model", str(package(tmp_path))]) == Exit.OK
     found = lines(capsys)
     assert {"system", "clock", "disk", "state", "ports"} <= {check for _, check, _ in found}
-    (runtime, model, xnnpack) = found[:3]
+    (runtime, model, xnnpack, core) = found[:4]
     assert runtime[:2] == ["ok", "runtime"]
     assert runtime[2].startswith(f"{installed_runtime()}, Python 3.")
     assert model[:2] == ["ok", "model"]
     assert "64 x 32 taxels of 2.54 x 2.54 cm, 32 keypoints, 14 joints" in model[2]
     assert xnnpack == ["ok", "xnnpack", "takes the whole graph in 1 partition"]
+    assert core[:2] == ["ok" if CORE else "warning", "core"]
+
+
+def test_without_the_core_the_remedy_is_said() -> None:
+    level, text = core_answer(None)
+    assert level is Level.WARNING
+    assert "install a C compiler" in text
 
 
 def test_json_holds_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -487,7 +487,7 @@ def test_a_configuration_is_checked_and_each_of_its_mats(tmp_path: Path, capsys:
     assert checks[0]["check"] == "config"
     assert "bed at sim:?scene=empty&rate=20, sofa at sim:" in checks[0]["text"]
     names = [check["check"] for check in checks]
-    assert names[:6] == ["config", "runtime", "model", "xnnpack", "system", "clock"]
+    assert names[:7] == ["config", "runtime", "model", "xnnpack", "core", "system", "clock"]
     assert names.count("answer") == names.count("noise") == 2
 
 
@@ -508,7 +508,7 @@ def test_a_configuration_that_is_wrong_is_one_line_and_the_machine_is_looked_at_
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("FAILED   config   ")
     assert said in first
-    assert [line.split()[1] for line in rest][:4] == ["runtime", "model", "xnnpack", "system"]
+    assert [line.split()[1] for line in rest][:5] == ["runtime", "model", "xnnpack", "core", "system"]
 
 
 @pytest.mark.parametrize("option", ["--port", "--baud"])

@@ -4,13 +4,19 @@ import platform
 from functools import partial
 from pathlib import Path
 
+from edge.core.library import CORE, Library
 from edge.doctor.finding import Answer, Check, Level
 from edge.model import KeypointModel
 from edge.runtime import RUNTIMES, Interpreter, installed_runtime
 
 
 def software_checks(model: Path) -> dict[str, Check]:
-    return {"runtime": _runtime, "model": partial(_package, model), "xnnpack": partial(_delegation, model)}
+    return {
+        "runtime": _runtime,
+        "model": partial(_package, model),
+        "xnnpack": partial(_delegation, model),
+        "core": partial(core_answer, CORE),
+    }
 
 
 def _runtime() -> Answer:
@@ -42,6 +48,14 @@ def _delegation(model: Path) -> Answer:
         return Level.WARNING, f"{share}: {interpreter.runtime} does not hand it over"
     reason = "it does not have all of its operators" if found.partitions else "it does not run on this processor"
     return Level.FAILED, f"{share}, so that inference is slow: {reason}; edge-run works nevertheless"
+
+
+def core_answer(core: Library | None) -> Answer:
+    """Whether what is around the graph is compiled."""
+    if core:
+        return Level.OK, "the C core computes what is around the graph"
+    remedy = "install a C compiler and then this software once more"
+    return Level.WARNING, f"NumPy computes what is around the graph and takes three times as long: {remedy}"
 
 
 def _is_best(runtime: str) -> bool:
