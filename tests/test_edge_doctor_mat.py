@@ -160,7 +160,7 @@ def test_garbage_fails_and_asks_for_the_baud() -> None:
 def test_frames_without_info_fail() -> None:
     """Every INFO loses a byte on the way."""
     mat = Spoiled(plain_info(frame_rate_mhz=10_000), empty_scans())
-    mat.spoil = lambda data: b"\xc0".join(part if len(part) > 500 else part[:-1] for part in data.split(b"\xc0"))
+    mat.spoil = lambda data: b"\xc0".join(part if len(part) > 500 else part[1:] for part in data.split(b"\xc0"))
     with board(mat) as port:
         found = look(port.port)
     assert found["answer"].level == Level.FAILED
