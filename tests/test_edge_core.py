@@ -17,7 +17,7 @@ from edge.core.calls import UnpackCall
 from edge.core.library import Library
 from edge.keypoints import Keypoints
 from edge.manifest import Preprocessing
-from edge.model import KeypointModel, Reading
+from edge.model import DEFAULT_MODEL, KeypointModel, Reading
 from edge.pipeline import Pipeline, Result
 from edge.preprocess import Preprocessor
 from edge.smoothing import Smoother, Smoothing
@@ -28,6 +28,7 @@ from firmware_bridge.person import still
 from firmware_bridge.samples import pack
 from firmware_bridge.sensor import Sensor
 from firmware_bridge.skeleton import JOINTS, MIRRORED
+from train.pmd import read_pmd
 
 GRIDS = [GRID, Grid(80, 40, 2.0, 2.0), Grid(40, 24, 4.2, 3.6), Grid(64, 27, 2.87, 2.54)]
 SMALL = Grid(5, 3, 2.0, 3.0)
@@ -276,3 +277,19 @@ def assert_same_result(found: Result, expected: Result) -> None:
             assert other == pytest.approx(one, abs=1e-4)
         else:
             assert one == other, field.name
+
+
+def test_people_in_bed_are_read_the_same_by_the_committed_model(core: Library, pmd: Path) -> None:
+    maps = read_pmd(pmd, [5, 13]).medians()
+    read = []
+    for by in (None, core):
+        model = KeypointModel.from_files(DEFAULT_MODEL, core=by)
+        pipeline = Pipeline(model, info(orientation=Orientation(0)), core=by)
+        read.append([pipeline.step(frame(np.rint(pressure), seq)) for seq, pressure in enumerate(maps.pressure)])
+    assert len(read[0]) == 34
+    for expected, found in zip(*read, strict=True):
+        assert (found.occupied, found.posture) == (expected.occupied, expected.posture)
+        assert found.contact_area_cm2 == expected.contact_area_cm2
+        assert found.joints is not None
+        assert expected.joints is not None
+        np.testing.assert_allclose(found.joints[:, :2], expected.joints[:, :2], atol=0.005)
