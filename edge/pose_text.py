@@ -67,11 +67,15 @@ class PoseText(NamedTuple):
 def _form(mat: str, occupied: bool, joints: bool, keypoints: int, cop: bool, posture: str | None, latency: bool) -> str:
     """Of a line that tells so much; there are few of them."""
     return _LINE.format(
-        mat=json.dumps(mat, ensure_ascii=False).replace("%", "%%"),
+        mat=_quoted(mat),
         occupied="true" if occupied else "false",
         joints=f"{{{_JOINTS}}}" if joints else "null",
         keypoints=",".join(["[%.4f,%.4f,%.4f]"] * keypoints),
         cop="[%.2f,%.2f]" if cop else "null",
-        posture=json.dumps(posture, ensure_ascii=False).replace("%", "%%"),
+        posture=_quoted(posture),
         latency="%.2f" if latency else "null",
     )
+
+
+def _quoted(text: str | None) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("%", "%%")

@@ -18,6 +18,7 @@ from firmware_bridge.encoder import encode
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.link import LinkDown, LinkUp, ReopeningLink
 from firmware_bridge.messages import GetInfo, Info
+from firmware_bridge.samples import unpack
 
 READ_S: Final = 0.2
 """Longest wait for bytes, and so for noticing that the run ends."""
@@ -117,9 +118,9 @@ class PortReader:
         unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.mailbox = mailbox or Mailbox()
-        decoder = Decoder(corrected, UnpackCall(CORE)) if CORE else Decoder(corrected)
-        self.counts = decoder.counts
-        self._decoder, self._link, self._recorder = decoder, link, recorder
+        self._decoder = Decoder(corrected, UnpackCall(CORE) if CORE else unpack)
+        self.counts = self._decoder.counts
+        self._link, self._recorder = link, recorder
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None
         self._asked_s: float | None = None

@@ -13,14 +13,14 @@ def test_features_are_x_y_value_and_sureness_of_each_point() -> None:
 
 def test_a_linear_map_is_found_and_joints_not_seen_do_not_disturb_it() -> None:
     random = np.random.default_rng(0)
-    x = random.normal(size=(60, 8))
-    truth = (x @ random.normal(size=(8, 28)) * 0.1 + 0.5).reshape(60, 14, 2)
+    x = random.normal(scale=10, size=(60, 8))
+    truth = (x @ random.normal(size=(8, 28)) * 0.01 + 0.5).reshape(60, 14, 2)
     joints = np.concatenate([truth, np.full((60, 14, 1), 2)], 2).astype(np.float32)
     unseen = random.random((60, 14)) < 0.3
     joints[unseen] = [9, 9, 0]
     head = fit_joint_map(x, ["a", "b", "c"] * 20, joints)
     found = (x @ np.array(head.weights) + head.bias).reshape(60, 14, 2)
-    np.testing.assert_allclose(found, truth, atol=0.01)
+    np.testing.assert_allclose(found, truth, atol=1e-3)
     assert head.people == ["a", "b", "c"]
 
 

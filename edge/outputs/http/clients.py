@@ -19,32 +19,32 @@ class Message:
     """An item as it is sent, encoded once for all clients, and never when all of them skip it."""
 
     def __init__(self, item: Item) -> None:
+        self._item = item
         self.line: Line = item.line
-        self._picture = item.picture
 
     @cached_property
     def text(self) -> str:
         """The JSON line, without its end."""
-        return self.line.json_line().rstrip("\n")
+        return self._item.json_line().rstrip("\n")
 
     @cached_property
     def picture(self) -> bytes | None:
         """The pressure map of a pose, as server.py describes it."""
-        if self._picture is None:
+        if self._item.picture is None:
             return None
-        pressure = np.maximum(np.nan_to_num(self._picture.pressure), 0)
+        pressure = np.maximum(np.nan_to_num(self._item.picture.pressure), 0)
         step = float(pressure.max(initial=0)) / 0xFFFF or 1.0
-        joints = self._picture.raw_joints
+        joints = self._item.picture.raw_joints
         head = json.dumps(
             {
                 "mat": self.line.mat,
                 "seq": self.line.seq,
                 "rows": pressure.shape[0],
                 "cols": pressure.shape[1],
-                "unit": self._picture.unit,
+                "unit": self._item.picture.unit,
                 "step": step,
                 "raw_joints": None if joints is None else np.round(joints, 3).tolist(),
-                "stages_ms": {stage: round(ms, 3) for stage, ms in self._picture.stages_ms.items()},
+                "stages_ms": {stage: round(ms, 3) for stage, ms in self._item.picture.stages_ms.items()},
             },
             separators=(",", ":"),
         ).encode()
