@@ -1,9 +1,13 @@
-"""The loop that drives sessions, live from ports."""
+"""The loop that drives sessions, live from ports.
+
+It turns in the main thread, and for a frame that finds it idle in the thread that has read the frame.
+"""
 
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from edge.control import Control, Reply
@@ -11,6 +15,7 @@ from edge.mat import LiveMat
 from edge.notify import Notifier
 from edge.outputs.sink import Item
 from edge.session import Instant, Session
+from edge.source import Arrival
 from firmware_bridge.errors import Exit, Failure
 
 TURN_S: Final = 0.2
@@ -42,16 +47,19 @@ def run_live(
     another line.
     """
     notifier = notifier or Notifier({})
+    turning = threading.Lock()
     end_s = clock().steady_s + duration_s
     failure: Failure | None = None
     for mat in mats:
+        mat.reader.at_once = partial(_at_once, mat, output, turning, quit_on_loss)
         mat.reader.start()
     try:
         while not stopping() and clock().steady_s < end_s:
             with changed:
                 if not (control.waiting or any(mat.reader.mailbox.has_news for mat in mats)):
                     changed.wait(TURN_S)
-            _turn(mats, output, control, quit_on_loss)
+            with turning:
+                _turn(mats, output, control, quit_on_loss)
             check()
             notifier.watchdog()
             notifier.status(status_line(mats))
@@ -85,6 +93,21 @@ def _turn(mats: Sequence[LiveMat], output: Output, control: Control, quit_on_los
     for command, answer in control.take():
         for item in named[command.mat].obey(command, answer, clock()):
             output(item)
+
+
+def _at_once(mat: LiveMat, output: Output, turning: threading.Lock, quit_on_loss: bool, arrival: Arrival) -> bool:
+    """Whether the frame was taken: not while the loop turns, nor before what has come earlier."""
+    if not turning.acquire(blocking=False):
+        return False
+    try:
+        if mat.reader.mailbox.has_news:
+            return False
+        for item in mat.frame(arrival):
+            output(item)
+        _check_problem(mat.session, quit_on_loss)
+        return True
+    finally:
+        turning.release()
 
 
 def status_line(mats: Sequence[LiveMat]) -> str:

@@ -55,7 +55,7 @@ class Places:
 
 
 class LiveMat:
-    """All but the thread that reads the port runs in the processing loop."""
+    """All but the reading of the port is the processing loop's, whichever thread it turns in."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class LiveMat:
         self.session.dropped = self.reader.mailbox.dropped
         links = [notice for notice in notices if isinstance(notice, LinkDown | LinkUp)]
         if arrival and links and isinstance(links[-1], LinkDown):  # which it came before
-            yield from self._frame(arrival)
+            yield from self.frame(arrival)
             arrival = None
         for notice in notices:
             if isinstance(notice, LinkDown | LinkUp):
@@ -91,7 +91,7 @@ class LiveMat:
                 if fatal and isinstance(notice, LinkDown):
                     raise Failure(notice.reason, notice.code)
         if arrival:
-            yield from self._frame(arrival)
+            yield from self.frame(arrival)
         if info:  # it came after the frame, or is the frame's own
             yield from self.session.meet(info, now)
         for notice in notices:
@@ -106,7 +106,8 @@ class LiveMat:
             self._stored_s = now.steady_s
             self._store_followed()
 
-    def _frame(self, arrival: Arrival) -> Iterator[Item]:
+    def frame(self, arrival: Arrival) -> Iterator[Item]:
+        """It is the newest, and nothing waits that came before it."""
         now = Instant(arrival.unix_s, arrival.steady_s)
         yield from self.session.frame(arrival.frame, arrival.info, now, Stopwatch(arrival.steady_s))
         yield from self._go_on_calibrating(arrival, now)

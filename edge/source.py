@@ -1,6 +1,7 @@
 """The port's side of a live run: a thread that reads, decodes and records, and the mailbox it fills.
 
-Recording is lossless; the pipeline is handed the newest frame only.
+Recording is lossless; the pipeline is handed the newest frame only. It may take a frame in the reader's own thread:
+waking another one for it takes as long as half an inference.
 """
 
 import threading
@@ -27,6 +28,8 @@ PERMISSION_GRACE_S: Final = 10.0
 """A port without permission becomes an error only after so long: udev sets its group late."""
 MAX_NOTICES: Final = 64
 """Link changes that wait for the main loop; the oldest go first, their losses stay counted."""
+IDLE_S: Final = 0.3e-3
+"""Bytes that the reader had to wait so long for were the last that the port had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +44,8 @@ class Arrival:
 
 
 Notice = LinkDown | LinkUp | RecordingChange
+AtOnce = Callable[[Arrival], bool]
+"""Takes a frame in the reader's thread, or returns False where the loop has something else to do."""
 
 
 class Mailbox:
@@ -120,6 +125,8 @@ class PortReader:
         self.mailbox = mailbox or Mailbox()
         self._decoder = Decoder(corrected, UnpackCall(CORE) if CORE else unpack)
         self.counts = self._decoder.counts
+        self.at_once: AtOnce | None = None
+        """Offered each frame that the port was waited for: while it takes one nobody reads the port."""
         self._link, self._recorder = link, recorder
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None
@@ -146,7 +153,8 @@ class PortReader:
             self._link.close()
 
     def read_once(self, timeout_s: float) -> None:
-        """One turn of the thread. Raises Failure for ports that no waiting mends."""
+        """One turn of the thread. Raises Failure for ports that no waiting mends, and what `at_once` raises."""
+        began_s = self._steady_s()
         match self._link.read(timeout_s):
             case LinkUp() as up:
                 self._asked_s = None
@@ -157,24 +165,30 @@ class PortReader:
                     self._decoder.interrupted()
                 self.mailbox.put(down)
             case bytes() as data:
-                self._receive(data)
+                self._receive(data, began_s)
         if self._link.down is None and self._info is None:
             self._ask_info()
         self._check_permission()
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes, began_s: float) -> None:
         steady_s, unix_us = self._steady_s(), self._unix_us()
-        for received in self._decoder.feed(data):
-            match received.event:
-                case Info() as info:
-                    self._info = info
-                    self.mailbox.put(self._info)
-                case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
-                    self.mailbox.put(Arrival(frame, self._info, unix_us / 1e6, steady_s))
-                case Frame():
-                    self.mailbox.drop()
-            if self._recorder:  # last: a disk takes its time
-                self._recorder.write(received.raw, unix_us)
+        messages = self._decoder.feed(data)
+        at_once = self.at_once if len(messages) == 1 and steady_s - began_s >= IDLE_S else None
+        for received in messages:
+            try:
+                match received.event:
+                    case Info() as info:
+                        self._info = info
+                        self.mailbox.put(self._info)
+                    case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
+                        arrival = Arrival(frame, self._info, unix_us / 1e6, steady_s)
+                        if not (at_once and at_once(arrival)):
+                            self.mailbox.put(arrival)
+                    case Frame():
+                        self.mailbox.drop()
+            finally:
+                if self._recorder:  # last: a disk takes its time
+                    self._recorder.write(received.raw, unix_us)
 
     def _ask_info(self) -> None:
         now_s = self._steady_s()

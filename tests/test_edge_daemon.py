@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,20 +105,61 @@ def test_a_live_run_says_hello_poses_and_its_counts(model: KeypointModel) -> Non
     assert all(line.model_dump()["latency_ms"] > 0 for line in live.lines if line.type == "pose")
 
 
-def test_a_slow_output_gets_the_newest_frames_and_the_rest_is_counted(model: KeypointModel) -> None:
+def test_slow_turns_get_the_newest_frames_and_the_rest_is_counted(model: KeypointModel) -> None:
     live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
 
     def output(item: Item) -> None:
-        line = item.line
-        live.lines.append(line)
-        while line.type == "pose" and live.said("pose") < 4 and live.reader.counts.received < 8 * live.said("pose"):
-            pass
+        live.keep(item)
+        time.sleep(0.05 if item.is_pose else 0)
 
-    live.run(lambda: live.said("pose") >= 4, output=output)
+    live.run(lambda: live.said("pose") >= 8, output=output)
     counts = live.lines[-1].model_dump()["counts"]
     assert counts["dropped"] >= 20
     assert counts["received"] == counts["poses"] + counts["dropped"]
     assert counts["lost"] == 0
+
+
+def test_a_frame_that_finds_the_loop_idle_is_taken_by_the_thread_that_read_it(model: KeypointModel) -> None:
+    live = Live(model, lambda: open_port("sim:?rate=20&scene=empty"))
+    threads: list[str] = []
+
+    def output(item: Item) -> None:
+        live.keep(item)
+        if item.is_pose:
+            threads.append(threading.current_thread().name)
+
+    live.run(lambda: live.said("pose") >= 10, output=output)
+    assert threads.count("port-reader") >= 5
+
+
+def test_a_frame_waits_for_a_turn_under_way_and_goes_through_the_loop_then(model: KeypointModel) -> None:
+    live = Live(model, lambda: open_port("sim:?rate=50&scene=empty"))
+    at_the_same_time: list[int] = []
+    inside = 0
+
+    def output(item: Item) -> None:
+        nonlocal inside
+        inside += 1
+        at_the_same_time.append(inside)
+        live.keep(item)
+        time.sleep(0.005)
+        inside -= 1
+
+    live.run(lambda: live.said("pose") >= 10, output=output)
+    assert max(at_the_same_time) == 1
+
+
+def test_what_an_output_raises_in_the_thread_that_read_the_frame_ends_the_run(model: KeypointModel) -> None:
+    live = Live(model, lambda: open_port("sim:?rate=20&scene=empty"))
+
+    def output(item: Item) -> None:
+        live.keep(item)
+        if live.said("pose") >= 5 and threading.current_thread().name == "port-reader":
+            raise OutputClosed
+
+    with pytest.raises(OutputClosed):
+        live.run(lambda: False, output=output)
+    assert not live.reader._thread.is_alive()
 
 
 class Fragile:

@@ -114,6 +114,60 @@ def test_the_newest_frame_wins_and_the_others_are_counted(clock: Clock, cables: 
     assert reader.mailbox.take() == ([], None, None)
 
 
+def test_a_frame_that_the_port_was_waited_for_is_offered_at_once(clock: Clock, cables: list[Cable]) -> None:
+    reader = reader_of(clock, opener(clock, cables, [new_mat()]))
+    offered: list[int] = []
+
+    def at_once(arrival: Arrival) -> bool:
+        offered.append(arrival.frame.seq)
+        return arrival.frame.seq < 3
+
+    reader.at_once = at_once
+    for _ in range(6):
+        reader.read_once(0.2)
+    assert offered == [1, 2, 3, 4], "the first came with INFO, which goes before it"
+    assert reader.mailbox.dropped == 2
+    arrival = reader.mailbox.take()[2]
+    assert arrival is not None
+    assert arrival.frame.seq == 4
+
+
+def test_what_the_port_had_already_is_read_on_before_anything_is_made_of_it(clock: Clock) -> None:
+    frames = [encode_frame(np.zeros((64, 32), np.uint16), seq=n, t_us=n * FRAME_US) for n in range(4)]
+    reads = iter([encode(info()), frames[0], frames[1] + frames[2], frames[3]])
+    waits_s = iter([0.1, 0.0, 0.1, 0.1])
+
+    class Port(Cable):
+        def read(self, timeout_s: float) -> bytes:
+            clock.sleep(next(waits_s))
+            return next(reads)
+
+    reader = reader_of(clock, lambda: Port(new_mat(), clock))
+    offered: list[int] = []
+    reader.at_once = lambda arrival: not offered.append(arrival.frame.seq)  # type: ignore[func-returns-value]
+    for _ in range(5):
+        reader.read_once(0.2)
+    assert offered == [3]
+    assert reader.counts.received == 4
+
+
+def test_a_frame_is_recorded_whatever_is_made_of_it_at_once(clock: Clock, cables: list[Cable], tmp_path: Path) -> None:
+    recorder = Recorder("bed", RecordingSettings(min_free_mb=0))
+    recorder.start(tmp_path / "night.matlog")
+    reader = reader_of(clock, opener(clock, cables, [new_mat()]), recorder)
+
+    def at_once(arrival: Arrival) -> bool:
+        raise Failure("the model broke", Exit.BAD_CONFIG)
+
+    reader.at_once = at_once
+    with pytest.raises(Failure, match="the model broke"):
+        for _ in range(3):
+            reader.read_once(0.2)
+    recorder.close()
+    played = [recorded.event for recorded in read_recording(tmp_path / "night.matlog")]
+    assert sum(isinstance(event, Frame) for event in played) == 2
+
+
 def test_info_is_asked_for_when_the_port_opens_and_again_until_it_comes(clock: Clock, cables: list[Cable]) -> None:
     mat = silent_about_itself(new_mat(), clock)
     deaf = reader_of(clock, opener(clock, cables, [mat]))
