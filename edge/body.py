@@ -9,9 +9,8 @@ import math
 from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge.core.calls import BodyCall
-from edge.core.library import CORE, Library
 from edge.keypoints import Keypoints
 from edge.manifest import COORDINATES, Body, Confidence, Manifest
 from firmware_bridge.geometry import Grid
@@ -25,30 +24,24 @@ _CORNER: Final = 1e12
 
 
 class BodyPrior:
-    """For the joints of a model with that grid; without `core` NumPy computes it."""
+    """For the joints of a model with that grid."""
 
-    def __init__(self, body: Body, confidence: Confidence, model: Grid, core: Library | None = CORE) -> None:
+    def __init__(self, body: Body, confidence: Confidence, model: Grid) -> None:
         self._size_cm = np.array([model.width_cm, model.height_cm])
         self._mean_cm, self._log_shares = np.array(body.mean_cm), np.log(body.shares)
-        error_of_spread = HALF_ERROR_CM / MEAN_DISTANCE / np.array(confidence.joints_half_cm)
-        self._error_of_spread = np.repeat(error_of_spread, 2)
+        self._error_of_spread = np.repeat(error_of_spread(confidence), 2)
         self._bordered_cm2 = np.zeros((len(body.shapes), COORDINATES + 1, COORDINATES + 1))
         self._bordered_cm2[:, :-1, :-1] = body.matrices()
         self._bordered_cm2[:, -1, -1] = _CORNER
         self._diagonal = np.arange(COORDINATES)
-        arrays = self._size_cm, self._mean_cm, self._log_shares, self._bordered_cm2[:, :-1, :-1], error_of_spread
-        self.call = BodyCall(core, *arrays) if core else None
-        """What the core has of it."""
 
     @classmethod
-    def of(cls, manifest: Manifest, core: Library | None = CORE) -> Self | None:
+    def of(cls, manifest: Manifest) -> Self | None:
         """None where the manifest has no body."""
-        return cls(manifest.body, manifest.confidence, manifest.grid, core) if manifest.body else None
+        return cls(manifest.body, manifest.confidence, manifest.grid) if manifest.body else None
 
     def __call__(self, seen: Keypoints) -> Keypoints:
         """The 14 joints of heat maps -> the same where a body has them, one that lies in the likeliest way."""
-        if self.call:
-            return Keypoints(self.call(seen.xy_norm, seen.spread_cm), seen.value, seen.spread_cm)
         seen_cm = (seen.xy_norm * self._size_cm).ravel()
         error_cm2 = np.square(seen.spread_cm.repeat(2) * self._error_of_spread)
         off_cm = seen_cm - self._mean_cm
@@ -62,3 +55,8 @@ class BodyPrior:
         body_cm = seen_cm - error_cm2 * np.linalg.solve(covariance_cm2[shape, :-1, :-1], off_cm[shape])
         xy_norm = np.asarray(body_cm.reshape(-1, 2) / self._size_cm, np.float32)
         return Keypoints(xy_norm, seen.value, seen.spread_cm)
+
+
+def error_of_spread(confidence: Confidence) -> NDArray[np.float64]:
+    """(14,): cm of a joint's standard deviation for each cm of its heat map's spread."""
+    return HALF_ERROR_CM / MEAN_DISTANCE / np.array(confidence.joints_half_cm)

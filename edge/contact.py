@@ -6,14 +6,12 @@ body; a tare takes it away.
 """
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.calls import ContactCall
-from edge.core.library import CORE, Library
 from edge.preprocess import rank_values
 from firmware_bridge.geometry import Grid
 
@@ -30,8 +28,7 @@ SMALLEST_BODY_CM2 = 1600.0
 the mats of Experiment I before somebody does: at most 1370 cm2, and 1920 and 2240 where legs lie on them already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(NamedTuple):
     """What the pressure alone says; x and y in cm from the canonical frame's top left corner."""
 
     occupied: bool
@@ -43,32 +40,8 @@ class Contact:
     """Largest value of the frame, in its own unit."""
 
 
-class ContactFinder:
-    """For frames of one grid; without `core` NumPy computes it."""
-
-    def __init__(self, grid: Grid, core: Library | None = CORE) -> None:
-        self._grid = grid
-        self._call = _compiled(core, grid) if core else None
-
-    def __call__(self, frame: NDArray[np.float32]) -> Contact:
-        """frame (rows, cols), canonical, any unit."""
-        if self._call:
-            occupied, area_cm2, x_cm, y_cm, peak = self._call(frame)
-            return Contact(bool(occupied), area_cm2, (x_cm, y_cm) if occupied else None, peak)
-        return _by_numpy(frame, self._grid)
-
-
-@cache
-def _finder(grid: Grid) -> ContactFinder:
-    return ContactFinder(grid)
-
-
 def contact(frame: NDArray[np.float32], grid: Grid) -> Contact:
     """frame (rows, cols), canonical, any unit."""
-    return _finder(grid)(frame)
-
-
-def _by_numpy(frame: NDArray[np.float32], grid: Grid) -> Contact:
     baseline, full, largest = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT, 100)
     peak = float(largest[0])
     scale = full - baseline
@@ -85,18 +58,6 @@ def _by_numpy(frame: NDArray[np.float32], grid: Grid) -> Contact:
     x_cm = float(of_cols.dot(_middles(grid.cols)) / total) * grid.pitch_x_cm
     y_cm = float(of_rows.dot(_middles(grid.rows)) / total) * grid.pitch_y_cm
     return Contact(True, area_cm2, (x_cm, y_cm), peak)
-
-
-def _compiled(core: Library, grid: Grid) -> ContactCall:
-    return ContactCall(
-        core,
-        grid,
-        baseline_percent=BASELINE_PERCENT,
-        scale_percent=SCALE_PERCENT,
-        smallest_body_cm2=SMALLEST_BODY_CM2,
-        smallest_coherence=SMALLEST_COHERENCE,
-        contact_share=CONTACT_SHARE,
-    )
 
 
 def coherence(load: NDArray[np.float32]) -> float:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-STAGES: Final = ("wait", "pressure", "prepare", "inference", "points", "line")
-"""wait: from the last byte until the pipeline turns to the frame; pressure: calibration, contact; prepare: the
-model's input; points: from heat maps to smooth joints; line: behaviour, load, the line itself."""
+STAGES: Final = ("wait", "pressure", "inference", "points", "line")
+"""wait: from the last byte until the pipeline turns to the frame; pressure: calibration, contact, the model's input;
+points: from heat maps to smooth joints; line: behaviour, load, the line itself."""
 
 
 class Stopwatch:

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from edge import __version__
 from edge.body import BodyPrior
-from edge.core.calls import QuantiseCall, ReadCall
-from edge.core.library import CORE, Library
-from edge.keypoints import FEATURE_HALF_CM, HeatmapDecoder, Keypoints, confidence, expected, mixed
+from edge.keypoints import HeatmapDecoder, Keypoints, confidence, expected, mixed
 from edge.manifest import Input, JointMap, LinearHead, Manifest, Output, read_manifest
 from edge.runtime import Interpreter, Tensor
 from firmware_bridge.errors import Exit, Failure
@@ -38,17 +36,9 @@ class KeypointModel:
 
     `mirrored_too`: each frame is also read mirrored; joints are the mean of both answers, and both vote on the
     posture. The second inference takes as long as the first and pays on mats that the model was not trained on.
-    Without `core` NumPy computes what is around the graph.
     """
 
-    def __init__(
-        self,
-        interpreter: Interpreter,
-        manifest: Manifest,
-        *,
-        mirrored_too: bool = False,
-        core: Library | None = CORE,
-    ) -> None:
+    def __init__(self, interpreter: Interpreter, manifest: Manifest, *, mirrored_too: bool = False) -> None:
         """Raises ValueError with the reason when graph and manifest disagree."""
         if problem := next(_disagreements(interpreter, manifest), None):
             raise ValueError(problem)
@@ -58,46 +48,24 @@ class KeypointModel:
         self.mirrored_too = mirrored_too
         self._interpreter = interpreter
         keypoints, joints = manifest.output("keypoints"), manifest.output("joints")
-        self._decoders = [HeatmapDecoder(output, manifest.grid) for output in (keypoints, joints) if output]
-        self._cells = {decoder.cells.shape: decoder.cells for decoder in self._decoders}
+        self.decoders = [HeatmapDecoder(output, manifest.grid) for output in (keypoints, joints) if output]
+        """Of the keypoints, if the graph has any, and of the joints, unless they follow from those."""
+        self._cells = {decoder.cells.shape: decoder.cells for decoder in self.decoders}
         self._size_cm = np.array([[manifest.grid.width_cm], [manifest.grid.height_cm]], np.float32)
-        self._joint_map = None if joints else manifest.joint_map
+        self.joint_map = None if joints else manifest.joint_map
+        """The joints of a graph that has none."""
         half_cm = manifest.confidence.keypoints_half_cm, manifest.confidence.joints_half_cm
-        self.body = BodyPrior.of(manifest, core)
+        self.body = BodyPrior.of(manifest)
         """None leaves joints where their heat maps are."""
         k = keypoints.k if keypoints else 0
         self.half_cm = np.array([half_cm[0]] * k + half_cm[1], np.float32)
         """Spread of each of the K + 14 points at which its confidence is 0.5."""
         features = {"keypoints": np.arange(4 * k), "joints": np.arange(4 * k, 4 * (k + len(JOINTS)))}
-        self._posture_reads = [features[name] for name in manifest.posture.reads] if manifest.posture else []
-        shape, quantisation = (manifest.rows, manifest.cols), manifest.input
-        self._quantise = QuantiseCall(core, shape, quantisation.scale, quantisation.zero_point) if core else None
-        self._read = self._compiled(core) if core else None
-
-    def _compiled(self, core: Library) -> ReadCall:
-        manifest, posture, n_features = self.manifest, self.manifest.posture, 4 * len(self.half_cm)
-        outputs = [(*d.cells.shape, d.output.k, d.output.index, d.weight_of_step) for d in self._decoders]
-        head = None
-        if posture:
-            weights, bias = posture.matrices
-            spread_out = np.zeros((n_features, len(bias)))
-            spread_out[np.concatenate(self._posture_reads)] = weights
-            head = spread_out, bias, posture.images
-        joint_map = (*self._joint_map.matrices, shares(self._joint_map)) if self._joint_map else None
-        return ReadCall(
-            core,
-            manifest.grid,
-            outputs,
-            joint_map,
-            head,
-            feature_half_cm=FEATURE_HALF_CM,
-            mirrored_too=self.mirrored_too,
-        )
+        self.posture_reads = [features[name] for name in manifest.posture.reads] if manifest.posture else []
+        """Which of the features of all points the posture head takes, in its order."""
 
     @classmethod
-    def from_files(
-        cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False, core: Library | None = CORE
-    ) -> "KeypointModel":
+    def from_files(cls, path: Path, num_threads: int = 1, *, mirrored_too: bool = False) -> "KeypointModel":
         """Load `path` and the manifest beside it. Raises Failure: 66 when `path` is missing, else 78."""
         try:
             content = path.read_bytes()
@@ -121,7 +89,7 @@ class KeypointModel:
                 Exit.BAD_CONFIG,
             )
         try:
-            return cls(Interpreter(content, num_threads), manifest, mirrored_too=mirrored_too, core=core)
+            return cls(Interpreter(content, num_threads), manifest, mirrored_too=mirrored_too)
         except (ValueError, RuntimeError) as error:
             raise Failure(
                 f"model {path}: {error}: convert it again with this version's convert-run", Exit.BAD_CONFIG
@@ -136,14 +104,15 @@ class KeypointModel:
 
         Where the mirror image is read too, its outputs follow.
         """
-        quantised = self._quantised(model_input)
+        return self.invoke(self._quantised(model_input))
+
+    def invoke(self, quantised: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+        """The same of the input as the graph takes it, (1, rows, cols, 1)."""
         logits = self._interpreter.invoke(quantised)
         return logits + self._interpreter.invoke(quantised[:, :, ::-1]) if self.mirrored_too else logits
 
     def _quantised(self, model_input: NDArray[np.float32]) -> NDArray[np.int8]:
         """(1, rows, cols, 1)."""
-        if self._quantise:
-            return self._quantise(model_input)
         quantisation = self.manifest.input
         q = model_input / quantisation.scale
         np.rint(q, out=q)
@@ -153,9 +122,6 @@ class KeypointModel:
 
     def read(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Reading:
         """What `logits` say of the `model_input` that they come from."""
-        if self._read:
-            *arrays, vote = self._read(logits, model_input, self.body.call if self.body else None)
-            return Reading(Keypoints(*arrays), self.manifest.posture.classes[vote] if self.manifest.posture else None)
         count = len(self.manifest.outputs)
         seen = self._seen(logits[:count], model_input)
         points = self._of_body(seen)
@@ -173,9 +139,9 @@ class KeypointModel:
     def _seen(self, logits: list[NDArray[np.int8]], model_input: NDArray[np.float32]) -> Keypoints:
         """The same of one inference."""
         moments = {shape: cells.moments(model_input) for shape, cells in self._cells.items()}
-        sums = [moments[d.cells.shape].dot(d.weights(logits[d.output.index][0])) for d in self._decoders]
+        sums = [moments[d.cells.shape].dot(d.weights(logits[d.output.index][0])) for d in self.decoders]
         points = expected(np.concatenate(sums, 1), self._size_cm)
-        return points + mapped(points, self._joint_map) if self._joint_map else points
+        return points + mapped(points, self.joint_map) if self.joint_map else points
 
     def confidence(self, points: Keypoints) -> NDArray[np.float32]:
         """Confidence 0..1 of what was read, (K + 14,)."""
@@ -194,7 +160,7 @@ class KeypointModel:
         if self.manifest.posture is None:
             return None
         features = (view.features[None] for view in views)
-        read = [np.concatenate([each[:, part] for part in self._posture_reads], 1) for each in features]
+        read = [np.concatenate([each[:, part] for part in self.posture_reads], 1) for each in features]
         return self.manifest.posture.votes(*read)[0]
 
 

@@ -1,23 +1,22 @@
 """One frame in, one result out: the only path from counts to keypoints. No IO and no clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.calibration.calibrator import Calibrator
 from edge.calibration.values import Calibration
-from edge.contact import ContactFinder
 from edge.core.library import CORE, Library
+from edge.core.steps import CoreSteps
 from edge.model import KeypointModel
-from edge.placing import Placing
-from edge.preprocess import Preprocessor, misfit
+from edge.preprocess import misfit
 from edge.smoothing import Smoother, Smoothing
+from edge.steps import NumPySteps, Steps
 from edge.units import PressureUnit
-from edge.window import Window
 from firmware_bridge.decoder import Frame
-from firmware_bridge.geometry import Orientation
+from firmware_bridge.geometry import Grid, Orientation
 from firmware_bridge.messages import Info
 
 Lap = Callable[[str], None]
@@ -28,8 +27,7 @@ def no_lap(stage: str) -> None:
     """Nobody measures."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class Result(NamedTuple):
     """What one frame shows. cm are counted from the top left corner of the canonical frame."""
 
     pressure: NDArray[np.float32]
@@ -57,7 +55,7 @@ class Pipeline:
 
     `orientation` overrides INFO's. Without a model, or with one that cannot read this mat (`problem` says
     why), results hold pressure only. `calibration` must be this mat's.
-    `core` computes what it can, the model what its own can.
+    Without `core` NumPy computes what is around the graph.
     """
 
     def __init__(
@@ -72,18 +70,13 @@ class Pipeline:
     ) -> None:
         self.orientation = mat.orientation if orientation is None else orientation
         self.grid = self.orientation.canonical_grid(mat.grid)
-        self._contact = ContactFinder(self.grid, core)
         self.problem = misfit(self.grid, model.manifest.grid) if model else "no model is loaded"
         self.unit: PressureUnit = calibration.unit if calibration else "counts"
         self._calibrate = Calibrator(calibration, mat.rows, mat.cols)
         self._smooth = Smoother(smoothing, core) if smoothing else None
         self._occupied = False
-        self._model = None if self.problem else model
-        if self._model:
-            manifest = self._model.manifest
-            self._window = Window(self.grid, manifest.grid, core)
-            self._preprocess = Preprocessor(self._window.grid, manifest.grid, manifest.preprocessing, core)
-            self._place = Placing(self._model, self._preprocess, self.grid, core)
+        self._reads = self.problem is None
+        self._steps = _steps(model if self._reads else None, self.orientation, self.grid, core)
 
     @property
     def followed(self) -> Calibration | None:
@@ -99,17 +92,17 @@ class Pipeline:
 
         Raises nothing that the model raises: it becomes the result's `problem`.
         """
-        counts = self._calibrate(frame.counts, self._occupied, t_s)
-        pressure = np.ascontiguousarray(self.orientation.to_canonical(counts), np.float32)
-        seen = self._contact(pressure)
+        pressure, seen = self._steps.see(self._calibrate(frame.counts, self._occupied, t_s))
         self._occupied = seen.occupied
         measures = (pressure, seen.occupied, seen.centre_cm, seen.area_cm2, seen.peak)
         lap("pressure")
-        if self._model is None or not seen.occupied:
+        if not (self._reads and seen.occupied):
             self._smoothed(None, frame, boot_id)
             return Result(*measures, problem=self.problem)
         try:
-            joints, keypoints, posture = self._points(self._model, pressure, lap)
+            logits = self._steps.infer()
+            lap("inference")
+            joints, keypoints, posture = self._steps.find(logits)
         except (RuntimeError, ValueError) as error:
             self._smoothed(None, frame, boot_id)
             return Result(*measures, problem=f"inference failed: {error}")
@@ -118,14 +111,8 @@ class Pipeline:
     def _smoothed(self, joints: NDArray[np.float64] | None, frame: Frame, boot_id: int) -> NDArray[np.float64] | None:
         return self._smooth(joints, frame.t_us, boot_id) if self._smooth else joints
 
-    def _points(
-        self, model: KeypointModel, pressure: NDArray[np.float32], lap: Lap
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], str | None]:
-        shown, corner_cm = self._window(pressure)
-        model_input = self._preprocess(shown)
-        lap("prepare")
-        logits = model.logits(model_input)
-        lap("inference")
-        points, posture = model.read(logits, model_input)
-        keypoints, joints = self._place(points, corner_cm)
-        return joints, keypoints, posture
+
+def _steps(model: KeypointModel | None, orientation: Orientation, grid: Grid, core: Library | None) -> Steps:
+    if core and model:
+        return CoreSteps(core, model, orientation, grid)
+    return NumPySteps(model, orientation, grid)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.calls import PrepareCall
-from edge.core.library import CORE, Library
 from edge.manifest import Preprocessing
 from firmware_bridge.geometry import Grid
 
@@ -41,40 +39,19 @@ class Preprocessor:
     """Turns canonical frames of one mat into the model's input.
 
     The mat and the model's grid share their centre; where the model's grid reaches beyond the mat there is
-    no pressure. `core` computes single frames; batches, and all without it, are NumPy's.
+    no pressure.
     """
 
-    def __init__(self, mat: Grid, model: Grid, constants: Preprocessing, core: Library | None = CORE) -> None:
+    def __init__(self, mat: Grid, model: Grid, constants: Preprocessing) -> None:
         self.mat, self.model, self.constants = mat, model, constants
-        self._resamples = mat != model
-        self._rows = _resampling(mat.rows, mat.pitch_y_cm, model.rows, model.pitch_y_cm)
-        self._cols = _resampling(mat.cols, mat.pitch_x_cm, model.cols, model.pitch_x_cm)
+        self.weights = None if mat == model else _weights(mat, model)
+        """(model rows, mat rows) and (model cols, mat cols) of the resampling; None where both grids are the same."""
         self._size_cm = np.array([model.width_cm, model.height_cm])
         self._margin_cm = (self._size_cm - [mat.width_cm, mat.height_cm]) / 2
-        self._call = self._compiled(core) if core else None
-
-    def _compiled(self, core: Library) -> PrepareCall:
-        least, largest = EXPONENTS
-        return PrepareCall(
-            core,
-            (self.mat.rows, self.mat.cols),
-            (self.model.rows, self.model.cols),
-            (self._rows, self._cols) if self._resamples else None,
-            baseline_percent=self.constants.baseline_percent,
-            scale_percent=self.constants.scale_percent,
-            middle_percent=self.constants.middle_percent,
-            loaded_share=self.constants.loaded_percent / 100,
-            middle=self.constants.middle,
-            plain_exponent=SQUARE_ROOT,
-            least_exponent=least,
-            largest_exponent=largest,
-        )
 
     def __call__(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         """(..., mat rows, mat cols) in any unit -> (..., model rows, model cols) in 0..1, float32."""
         frames = np.asarray(frames, np.float32)
-        if self._call and frames.shape == self._call.shape:
-            return self._call(frames)
         flat = frames.reshape(*frames.shape[:-2], -1)
         ordered = np.sort(flat)  # NumPy has it vectorised: faster than np.partition
         baseline = _rank(ordered, self.constants.baseline_percent)
@@ -84,8 +61,9 @@ class Preprocessor:
         scale = scale[..., None]
         pressure = frames - baseline[..., None]
         np.maximum(pressure, 0, out=pressure)
-        if self._resamples:
-            pressure = np.asarray(self._rows @ pressure @ self._cols.T, np.float32)
+        if self.weights:
+            rows, cols = self.weights
+            pressure = np.asarray(rows @ pressure @ cols.T, np.float32)
         pressure /= scale
         np.minimum(pressure, 1, out=pressure)
         with np.errstate(divide="ignore"):  # the logarithm of no pressure is -inf, whose exponential is 0 again
@@ -131,6 +109,13 @@ def rank_values(flat: NDArray[np.float32], *percents: int) -> list[NDArray[np.fl
 def _rank(ordered: NDArray[np.float32], percent: int) -> NDArray[np.float32]:
     rank = (ordered.shape[-1] - 1) * percent // 100
     return ordered[..., rank : rank + 1]
+
+
+def _weights(mat: Grid, model: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return (
+        _resampling(mat.rows, mat.pitch_y_cm, model.rows, model.pitch_y_cm),
+        _resampling(mat.cols, mat.pitch_x_cm, model.cols, model.pitch_x_cm),
+    )
 
 
 def _resampling(n_from: int, pitch_from_cm: float, n_to: int, pitch_to_cm: float) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final, Literal, NamedTuple
 
 from edge.behaviour import Behaviour
 from edge.calibration.values import Calibration
@@ -31,8 +31,7 @@ STALE_PERIODS: Final = 5
 HEALTH_EVERY_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """Now, on two clocks: `unix_s` may jump, `steady_s` never goes back (in a replay both are the recording's)."""
 
     unix_s: float

@@ -8,8 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.core.calls import UnpackCall
 from edge.core.library import CORE
@@ -32,8 +31,7 @@ IDLE_S: Final = 0.3e-3
 """Bytes that the reader had to wait so long for were the last that the port had."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
+class Arrival(NamedTuple):
     """A frame and the INFO it came under."""
 
     frame: Frame

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.contact import BASELINE_PERCENT, CONTACT_SHARE, SCALE_PERCENT
-from edge.core.calls import WindowCall
-from edge.core.library import CORE, Library
 from edge.preprocess import rank_values
 from firmware_bridge.geometry import Grid
 
@@ -20,27 +18,15 @@ OUTSIDE_SHARE: Final = 0.02
 class Window:
     """Of frames of `mat`; `grid` is what it shows, the whole mat where that is no larger than `model`.
 
-    One body is looked for: between two people it would lie in the middle. Without `core` NumPy computes it.
+    One body is looked for: between two people it would lie in the middle.
     """
 
-    def __init__(self, mat: Grid, model: Grid, core: Library | None = CORE) -> None:
+    def __init__(self, mat: Grid, model: Grid) -> None:
         rows = min(mat.rows, math.ceil(model.height_cm / mat.pitch_y_cm))
         cols = min(mat.cols, math.ceil(model.width_cm / mat.pitch_x_cm))
         self.grid = replace(mat, rows=rows, cols=cols)
         self._is_part = self.grid != mat
         self._whole = np.zeros(2)
-        self._call = self._compiled(core, mat) if core else None
-
-    def _compiled(self, core: Library, mat: Grid) -> WindowCall:
-        return WindowCall(
-            core,
-            (mat.rows, mat.cols),
-            (self.grid.rows, self.grid.cols),
-            baseline_percent=BASELINE_PERCENT,
-            scale_percent=SCALE_PERCENT,
-            contact_share=CONTACT_SHARE,
-            outside_share=OUTSIDE_SHARE,
-        )
 
     def __call__(self, frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """frame (rows, cols) of the mat -> the window's, and where its top left corner is: x_cm, y_cm."""
@@ -50,8 +36,6 @@ class Window:
 
     def corner(self, frame: NDArray[np.float32]) -> tuple[int, int]:
         """Row and column of the mat where the window of that frame begins."""
-        if self._call:
-            return self._call(frame)
         baseline, full = rank_values(frame.ravel(), BASELINE_PERCENT, SCALE_PERCENT)
         load = np.maximum(frame - baseline - CONTACT_SHARE * (full - baseline), 0)
         return _begin(load.sum(1), self.grid.rows), _begin(load.sum(0), self.grid.cols)

@@ -12,14 +12,15 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cache, lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge import slip
 from firmware_bridge.events import Corrupt, Event, Frame, Part, Received, Repeated, Skipped, StreamCounts
-from firmware_bridge.header import CRC, HEADER, VERSION, Flag, Header, MessageType
+from firmware_bridge.header import CRC, HEADER, VERSION, Flag, Header, MessageType, SampleFormat
 from firmware_bridge.messages import (
     Ack,
     GetInfo,
@@ -123,9 +124,9 @@ class Decoder:
         return Received(event, raw, header)
 
     def _event(self, header: Header, payload: bytes) -> Event:
-        if header.version == VERSION and header.type == MessageType.FRAME:
-            _check_frame(header, payload, self.info)
-            return self._frame(header, payload)
+        if header.version == VERSION and header.type == _FRAME:
+            shape = (self.info.rows, self.info.cols) if self.info else None
+            return self._frame(header, payload, _form(header[4:10], len(payload), shape))
         if header.version != VERSION or header.type not in _CLASSES:
             self.counts.skipped += 1
             return Skipped(header.version, header.type)
@@ -153,10 +154,9 @@ class Decoder:
             self.counts.lost += self._frames.settle()
         self.info = info
 
-    def _frame(self, header: Header, payload: bytes) -> Event:
-        """`header` and the length of `payload` agree."""
+    def _frame(self, header: Header, payload: bytes, form: "_Form") -> Event:
         if self._assembly and self._assembly.header.seq == header.seq and header.row0:
-            return self._continue(self._assembly, header, payload)
+            return self._continue(self._assembly, header, payload, form)
         if self._frames.last is None and header.row0:  # the rest of a frame may be an old one, from a buffer
             return Part(header.seq, header.row0, header.nrows)
         gap = self._frames.step(header.seq, header.t_us)
@@ -170,16 +170,19 @@ class Decoder:
             self.counts.unknown += 1
         elif isinstance(gap, int):
             self.counts.lost += gap
+        if header.nrows == header.rows:
+            counts = self._unpacked(payload, form.sample_format, (header.rows, header.cols))
+            return self._whole(header, counts, form.flags, form.adc_bits)
         if header.row0 == 0:
             self._assembly = _Assembly(header)
-            return self._continue(self._assembly, header, payload)
+            return self._continue(self._assembly, header, payload, form)
         self._given_up_seq = header.seq
         if isinstance(gap, int):
             self.counts.lost += 1
             self.counts.incomplete += 1
         return Part(header.seq, header.row0, header.nrows)
 
-    def _continue(self, assembly: _Assembly, header: Header, payload: bytes) -> Event:
+    def _continue(self, assembly: _Assembly, header: Header, payload: bytes, form: "_Form") -> Event:
         if not assembly.belongs(header):
             self._give_up()
             raise ValueError("a chunk disagrees with the one before it of the same frame")
@@ -189,17 +192,18 @@ class Decoder:
         if header.row0 > assembly.rows_done:
             self._give_up()
             return Part(header.seq, header.row0, header.nrows)
-        assembly.chunks.append(self._unpacked(payload, header.sample_format, (header.nrows, header.cols)))
+        assembly.chunks.append(self._unpacked(payload, form.sample_format, (header.nrows, header.cols)))
         assembly.rows_done = header.row0 + header.nrows
-        assembly.flags |= header.flags & _FRAME_FLAGS
+        assembly.flags |= form.flags
         if assembly.rows_done < header.rows:
             return Part(header.seq, header.row0, header.nrows)
         self._assembly = None
+        return self._whole(header, np.concatenate(assembly.chunks), assembly.flags, form.adc_bits)
+
+    def _whole(self, header: Header, counts: NDArray[np.uint16], flags: int, adc_bits: int) -> Frame:
         self.counts.received += 1
-        counts = assembly.chunks[0] if len(assembly.chunks) == 1 else np.concatenate(assembly.chunks)
-        counts.flags.writeable = False
-        flags = Flag(assembly.flags)
-        return Frame(counts, header.seq, header.t_us, flags, header.adc_bits, header.device_id)
+        counts.setflags(write=False)
+        return Frame(counts, header.seq, header.t_us, _flag(flags), adc_bits, header.device_id)
 
     def _give_up(self) -> None:
         """The frame under way will not be whole."""
@@ -210,8 +214,21 @@ class Decoder:
             self._assembly = None
 
 
+_FRAME: Final = int(MessageType.FRAME)
 _LAST_CHUNK: Final = int(Flag.LAST_CHUNK)
 _FRAME_FLAGS: Final = sum(Flag) - _LAST_CHUNK
+_CRC_OF_INTACT: Final = 0x2144DF1C
+"""CRC-32 of anything that its own CRC-32 follows, the lowest byte first."""
+_flag = cache(Flag)
+
+
+class _Form(NamedTuple):
+    """What the frames of a mat have in common."""
+
+    sample_format: SampleFormat
+    adc_bits: int
+    flags: int
+    """But for those of a chunk."""
 
 
 def _open(piece: slip.Piece) -> tuple[Header, bytes]:
@@ -223,25 +240,29 @@ def _open(piece: slip.Piece) -> tuple[Header, bytes]:
         raise ValueError(slip.NOTHING_ESCAPED)
     if len(body) < HEADER.size + CRC.size:
         raise ValueError(_TOO_SHORT)
-    if zlib.crc32(memoryview(body)[: -CRC.size]) != CRC.unpack_from(body, len(body) - CRC.size)[0]:
+    if zlib.crc32(body) != _CRC_OF_INTACT:
         raise ValueError(_WRONG_CRC)
     return Header._make(HEADER.unpack_from(body)), body[HEADER.size : -CRC.size]
 
 
-def _check_frame(header: Header, payload: bytes, info: Info | None) -> None:
-    """Raises ValueError where header, payload and INFO disagree."""
-    last_row = header.row0 + header.nrows
-    if not (header.rows and header.cols and header.nrows and last_row <= header.rows):
-        raise ValueError(
-            f"rows {header.row0} to {last_row - 1} are no part of a frame of {header.rows} x {header.cols}"
-        )
-    if (last_row == header.rows) != bool(header.flags & _LAST_CHUNK):
-        raise ValueError(f"row {last_row - 1} of {header.rows} and the flag for the last chunk disagree")
+@lru_cache
+def _form(
+    described: tuple[int, int, int, int, int, int], payload_bytes: int, info_shape: tuple[int, int] | None
+) -> _Form:
+    """`described`: the header from `rows` to `flags`. Raises ValueError where header, payload and INFO disagree."""
+    rows, cols, row0, nrows, _, flags = described
+    header = Header(VERSION, _FRAME, 0, 0, *described, 0)
+    last_row = row0 + nrows
+    if not (rows and cols and nrows and last_row <= rows):
+        raise ValueError(f"rows {row0} to {last_row - 1} are no part of a frame of {rows} x {cols}")
+    if (last_row == rows) != bool(flags & _LAST_CHUNK):
+        raise ValueError(f"row {last_row - 1} of {rows} and the flag for the last chunk disagree")
     sample_format = header.sample_format
     if header.adc_bits > sample_format.bits:
         raise ValueError(f"{header.adc_bits} ADC bits do not fit {sample_format.name}")
-    expected = sample_format.payload_bytes(header.nrows * header.cols)
-    if len(payload) != expected:
-        raise ValueError(f"the payload has {len(payload)} bytes, not {expected}")
-    if info and (header.rows, header.cols) != (info.rows, info.cols):
-        raise ValueError(f"the frame is {header.rows} x {header.cols}, INFO says {info.rows} x {info.cols}")
+    expected = sample_format.payload_bytes(nrows * cols)
+    if payload_bytes != expected:
+        raise ValueError(f"the payload has {payload_bytes} bytes, not {expected}")
+    if info_shape and (rows, cols) != info_shape:
+        raise ValueError(f"the frame is {rows} x {cols}, INFO says {info_shape[0]} x {info_shape[1]}")
+    return _Form(sample_format, header.adc_bits, flags & _FRAME_FLAGS)

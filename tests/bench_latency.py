@@ -29,9 +29,8 @@ WARM_UP: Final = 50
 STAGES: Final = {
     "read": "from the last byte in the pty until edge-run has read it",
     "wait": "decoding, and the hand-over to the processing loop",
-    "pressure": "calibration, contact",
-    "prepare": "the model's input",
-    "inference": "quantise, invoke, fetch",
+    "pressure": "calibration, contact, the model's input",
+    "inference": "invoke, fetch",
     "points": "heat maps to smooth joints, posture",
     "line": "behaviour, load, the line's object",
     "hand over": "the hand-over to the output",
@@ -85,7 +84,7 @@ def _cpu_rows(notes: Rows) -> Rows:
         process_ms = cpu_ms["process"] - before["cpu_ms"]["process"]
         rows.append(
             {"decode": cpu_ms["decode"]}
-            | {stage: cpu_ms[stage] for stage in ("pressure", "prepare", "inference", "points", "line", "write")}
+            | {stage: cpu_ms[stage] for stage in ("pressure", "inference", "points", "line", "write")}
             | {"process": process_ms, "process but inference": process_ms - cpu_ms["inference"]}
             | {"invoke (in inference)": cpu_ms["invoke"]}
         )

@@ -26,7 +26,7 @@ WARM_UP: Final = 100
 RATE_HZ: Final = 20
 """What the frames say of their time, for what is smoothed over it."""
 PIPE_BYTES: Final = 1 << 16
-STAGES: Final = ("decode", "pressure", "prepare", "inference", "points", "line", "write")
+STAGES: Final = ("decode", "pressure", "inference", "points", "line", "write")
 
 
 class TimedInterpreter:

@@ -32,11 +32,9 @@ def test_without_a_calibration_frames_stay_as_they_are(dtype: type) -> None:
     counts.flags.writeable = False
     calibrator = Calibrator(None, ROWS, COLS)
     out = calibrator(counts, True, 5.0)
-    assert out.dtype == np.float32
     assert (calibrator.unit, calibrator.followed()) == ("counts", None)
+    assert out.dtype == dtype
     np.testing.assert_array_equal(out, counts)
-    out[:] = 0
-    assert counts.max() == ROWS * COLS - 1
 
 
 def test_a_calibration_of_another_grid_is_refused() -> None:

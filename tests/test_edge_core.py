@@ -1,7 +1,8 @@
 """The C core says what NumPy says."""
 
-from dataclasses import fields
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,20 +10,18 @@ from edge_packages import GRID, frame, info, label_free_package, package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_edge_body import CONFIDENCE, SIZE_CM, a_pose, random_body, seen
+from test_edge_body import random_body
 
-from edge.body import BodyPrior
-from edge.contact import Contact, ContactFinder
-from edge.core.calls import UnpackCall
+from edge.contact import Contact
+from edge.core.calls import FillCall, UnpackCall
 from edge.core.library import Library
-from edge.keypoints import Keypoints
+from edge.core.steps import CoreSteps
 from edge.manifest import Preprocessing
-from edge.model import DEFAULT_MODEL, KeypointModel, Reading
+from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.pipeline import Pipeline, Result
-from edge.preprocess import Preprocessor
 from edge.smoothing import Smoother, Smoothing
-from edge.window import Window
-from firmware_bridge.geometry import Grid, Orientation
+from edge.steps import NumPySteps, Points
+from firmware_bridge.geometry import ORIENTATIONS, Grid, Orientation
 from firmware_bridge.header import SampleFormat
 from firmware_bridge.person import still
 from firmware_bridge.samples import pack
@@ -31,6 +30,7 @@ from firmware_bridge.skeleton import JOINTS, MIRRORED
 from train.pmd import read_pmd
 
 GRIDS = [GRID, Grid(80, 40, 2.0, 2.0), Grid(40, 24, 4.2, 3.6), Grid(64, 27, 2.87, 2.54)]
+UNTURNED = Orientation(0)
 SMALL = Grid(5, 3, 2.0, 3.0)
 
 
@@ -74,13 +74,29 @@ def test_what_is_sorted_is_in_order(core: Library, values: list[float]) -> None:
     np.testing.assert_array_equal(ordered[: len(values)], np.sort(given_))
 
 
-@pytest.mark.parametrize("grid", [*GRIDS, SMALL, Grid(1, 40, 50, 50), Grid(40, 1, 50, 50), Grid(1, 1, 50, 50)], ids=str)
-def test_contact_is_the_same(core: Library, grid: Grid) -> None:
-    shown = frames(grid) if grid in GRIDS else {"random": np.random.default_rng(1).random((grid.rows, grid.cols))}
-    for name, values in shown.items():
-        expected, found = (ContactFinder(grid, by)(values.astype(np.float32)) for by in (None, core))
-        assert_same_contact(found, expected, name)
-    assert grid not in GRIDS or ContactFinder(grid, core)(shown["body"]).occupied
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> KeypointModel:
+    return KeypointModel.from_files(package(tmp_path_factory.mktemp("package")))
+
+
+def both(
+    core: Library, model: KeypointModel, grid: Grid = GRID, orientation: Orientation = UNTURNED
+) -> tuple[NumPySteps, CoreSteps]:
+    return NumPySteps(model, orientation, grid), CoreSteps(core, model, orientation, grid)
+
+
+def assert_the_same_is_seen(expected: NumPySteps, found: CoreSteps, values: NDArray[Any], name: str) -> bool:
+    """Whether somebody lies there."""
+    (pressure, one), (found_pressure, other) = expected.see(values), found.see(values)
+    np.testing.assert_array_equal(found_pressure, pressure, name)
+    assert found_pressure.dtype == np.float32
+    assert_same_contact(other, one, name)
+    if one.occupied:
+        model_input = np.reshape(found._input, expected._input.shape)
+        np.testing.assert_allclose(model_input, expected._input, atol=2e-6, err_msg=name)
+        corner_cm = found._seen.col * expected._mat.pitch_x_cm, found._seen.row * expected._mat.pitch_y_cm
+        assert tuple(expected._corner_cm) == pytest.approx(corner_cm)
+    return one.occupied
 
 
 def assert_same_contact(found: Contact, expected: Contact, name: str) -> None:
@@ -89,57 +105,80 @@ def assert_same_contact(found: Contact, expected: Contact, name: str) -> None:
     np.testing.assert_allclose(found.centre_cm or 0, expected.centre_cm or 0, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize(
-    "constants", [Preprocessing(), Preprocessing(middle_percent=0), Preprocessing(scale_percent=60)]
+    "constants", [Preprocessing(), Preprocessing(middle_percent=0), Preprocessing(scale_percent=60)], ids=str
 )
-def test_the_models_input_is_the_same(core: Library, grid: Grid, constants: Preprocessing) -> None:
-    expected, found = (Preprocessor(grid, GRID, constants, by) for by in (None, core))
-    for name, values in frames(grid).items():
-        model_input = found(values)
-        assert model_input.dtype == np.float32
-        np.testing.assert_allclose(model_input, expected(values), atol=2e-6, err_msg=name)
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_the_same_is_seen(core: Library, grid: Grid, constants: Preprocessing, tmp_path: Path) -> None:
+    model = KeypointModel.from_files(package(tmp_path, preprocessing=constants.model_dump()))
+    expected, found = both(core, model, grid)
+    occupied = {name: assert_the_same_is_seen(expected, found, values, name) for name, values in frames(grid).items()}
+    assert occupied["body"]
+    assert occupied["calibrated body"]
+    assert not occupied["flat"]
 
 
-def test_a_frame_that_is_no_block_of_memory_is_the_same(core: Library) -> None:
-    preprocess, body = Preprocessor(GRID, GRID, Preprocessing(), core), somebody(GRID)
-    np.testing.assert_array_equal(preprocess(body[:, ::-1]), preprocess(np.ascontiguousarray(body[:, ::-1])))
-    np.testing.assert_array_equal(preprocess(body[::-1].astype(np.uint16)), preprocess(body[::-1].copy()))
-    find = ContactFinder(GRID, core)
-    assert find(body[:, ::-1]) == find(np.ascontiguousarray(body[:, ::-1]))
+@pytest.mark.parametrize("grid", [SMALL, Grid(1, 40, 50, 50), Grid(40, 1, 50, 50), Grid(1, 1, 50, 50)], ids=str)
+def test_mats_of_few_taxels_are_seen_the_same(core: Library, model: KeypointModel, grid: Grid) -> None:
+    values = np.random.default_rng(1).random((grid.rows, grid.cols)).astype(np.float32)
+    assert_the_same_is_seen(*both(core, model, grid), values, str(grid))
 
 
-def test_what_is_of_another_shape_is_refused(core: Library, tmp_path: Path) -> None:
+@pytest.mark.parametrize("turned", ORIENTATIONS)
+def test_counts_are_seen_however_the_mat_lies(core: Library, model: KeypointModel, turned: str) -> None:
+    orientation = ORIENTATIONS[turned]
+    counts = np.ascontiguousarray(orientation.from_canonical(somebody(GRID).astype(np.uint16)))
+    expected, found = both(core, model, GRID, orientation)
+    assert assert_the_same_is_seen(expected, found, counts, turned)
+    assert assert_the_same_is_seen(expected, found, counts.astype(np.float32) - 7, turned)
+
+
+def test_a_frame_that_is_no_block_of_memory_is_seen_the_same(core: Library, model: KeypointModel) -> None:
+    assert assert_the_same_is_seen(*both(core, model), somebody(GRID)[:, ::-1], "mirrored")
+    assert assert_the_same_is_seen(*both(core, model), somebody(GRID).astype(np.uint16)[::-1], "counts")
+
+
+@pytest.mark.parametrize("shift", [-20, 0, 13])
+def test_a_large_mats_window_is_where_it_was(core: Library, model: KeypointModel, shift: int) -> None:
+    mat = Grid(90, 45, 2.54, 2.54)
+    expected, found = both(core, model, mat)
+    shown = {name: np.roll(values, (shift, shift // 3), (0, 1)) for name, values in frames(mat).items()}
+    assert [name for name, values in shown.items() if assert_the_same_is_seen(expected, found, values, name)]
+
+
+def test_what_is_of_another_shape_is_refused(core: Library, model: KeypointModel) -> None:
     """C would read beyond its end."""
-    model = KeypointModel.from_files(package(tmp_path), core=core)
-    half, whole = np.zeros((32, 32), np.float32), np.zeros((64, 32), np.float32)
+    _, found = both(core, model)
     values = logits(model)["random"]
     for refused in (
-        lambda: ContactFinder(GRID, core)(half),
-        lambda: Preprocessor(GRID, Grid(32, 16, 5.08, 5.08), Preprocessing(), core)(half),
-        lambda: model.logits(half),
-        lambda: model.read(values, half),
-        lambda: model.read([each[:, 1:] for each in values], whole),
-        lambda: model.read(values[:1], whole),
+        lambda: found.see(np.zeros((32, 32), np.float32)),
+        lambda: found.find([each[:, 1:] for each in values]),
+        lambda: found.find(values[:1]),
     ):
         with pytest.raises(ValueError, match=r"\d"):
             refused()
 
 
-def test_a_large_mats_window_is_where_it_was(core: Library) -> None:
-    mat = Grid(90, 45, 2.54, 2.54)
-    for name, values in frames(mat).items():
-        for shift in (-20, 0, 13):
-            shifted = np.roll(values, (shift, shift // 3), (0, 1))
-            assert Window(mat, GRID, core).corner(shifted) == Window(mat, GRID, None).corner(shifted), name
+def test_what_was_handed_out_stays_what_it_is(core: Library, model: KeypointModel) -> None:
+    _, found = both(core, model)
+    pressure, _ = found.see(somebody(GRID))
+    points = found.find(logits(model)["random"])
+    kept = pressure.copy(), points.joints.copy(), points.keypoints.copy()
+    found.see(somebody(GRID, 1))
+    found.find(logits(model)["close to one another"])
+    for before, now in zip(kept, (pressure, points.joints, points.keypoints), strict=True):
+        np.testing.assert_array_equal(now, before)
 
 
-def test_frames_handed_out_stay_what_they_are(core: Library) -> None:
-    preprocess = Preprocessor(GRID, GRID, Preprocessing(), core)
-    first = preprocess(somebody(GRID))
-    kept = first.copy()
-    preprocess(somebody(GRID, 1))
-    np.testing.assert_array_equal(first, kept)
+def test_the_input_is_quantised_to_the_same_steps(core: Library, model: KeypointModel) -> None:
+    quantisation = model.manifest.input
+    halves = (np.arange(-300, 300) + 0.5) * np.float32(quantisation.scale)
+    values = np.resize(np.concatenate([halves, [0, 1, -1e9, 1e9], np.linspace(0, 1, 999)]), (64, 32)).astype(np.float32)
+    quantised = np.empty(values.shape, np.int8)
+    core.core_quantise(
+        values.ctypes.data, values.size, quantisation.scale, quantisation.zero_point, quantised.ctypes.data
+    )
+    np.testing.assert_array_equal(quantised, model._quantised(values)[0, :, :, 0])
 
 
 MODELS = {
@@ -158,10 +197,6 @@ MODELS = {
 }
 
 
-def models(path: Path, core: Library, mirrored_too: bool) -> list[KeypointModel]:
-    return [KeypointModel.from_files(path, mirrored_too=mirrored_too, core=by) for by in (None, core)]
-
-
 def logits(model: KeypointModel) -> dict[str, list[NDArray[np.int8]]]:
     outputs = sorted(model.manifest.outputs, key=lambda output: output.index)
     shapes = [(1, o.rows, o.cols, o.k) for o in outputs] * (1 + model.mirrored_too)
@@ -176,62 +211,50 @@ def logits(model: KeypointModel) -> dict[str, list[NDArray[np.int8]]]:
     }
 
 
-def assert_same_reading(found: Reading, expected: Reading, what: str) -> None:
+def assert_the_same_is_found(core: Library, model: KeypointModel, grid: Grid = GRID) -> None:
+    expected, found = both(core, model, grid)
+    for steps in (expected, found):
+        steps.see(somebody(grid))
+    for what, values in logits(model).items():
+        one, other = expected.find(values), found.find(values)
+        if what == "all the same" and model.mirrored_too:  # left and right are as likely but for rounding
+            other = other._replace(posture=one.posture)
+        assert_same_points(other, one, what)
+
+
+def assert_same_points(found: Points, expected: Points, what: str) -> None:
     assert found.posture == expected.posture, what
-    assert_same_points(found.points, expected.points, what)
-
-
-def assert_same_points(found: Keypoints, expected: Keypoints, what: str) -> None:
-    size_cm = [GRID.width_cm, GRID.height_cm]
     # NumPy's spread of a single cell is rounding alone, which the body then takes for that of a measurement
     atol_cm = 0.01 if what == "one cell" else 5e-4
-    np.testing.assert_allclose(found.xy_norm * size_cm, expected.xy_norm * size_cm, atol=atol_cm, err_msg=what)
-    np.testing.assert_allclose(found.value, expected.value, atol=1e-5, err_msg=what)
+    np.testing.assert_allclose(found.joints[:, :2], expected.joints[:, :2], rtol=0, atol=atol_cm, err_msg=what)
+    np.testing.assert_allclose(found.keypoints[:, :2], expected.keypoints[:, :2], rtol=0, atol=1e-5, err_msg=what)
     # float32: the spread is what is left of the squares of up to 90 cm
-    np.testing.assert_allclose(found.spread_cm**2, expected.spread_cm**2, rtol=1e-5, atol=0.01, err_msg=what)
-    assert {each.dtype for each in (found.xy_norm, found.value, found.spread_cm)} == {np.dtype(np.float32)}
+    for one, other in ((found.joints, expected.joints), (found.keypoints, expected.keypoints)):
+        np.testing.assert_allclose(one[:, 2], other[:, 2], rtol=0, atol=1e-3, err_msg=what)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 @pytest.mark.parametrize("mirrored_too", [False, True])
 @pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
-def test_a_model_reads_the_same(core: Library, changes: dict[str, object], mirrored_too: bool, tmp_path: Path) -> None:
-    expected, found = models(package(tmp_path, **changes), core, mirrored_too)
-    model_input = np.random.default_rng(1).random((GRID.rows, GRID.cols), np.float32)
-    for what, values in logits(expected).items():
-        assert_same_reading(found.read(values, model_input), expected.read(values, model_input), what)
+def test_the_same_is_found(core: Library, changes: dict[str, object], mirrored_too: bool, tmp_path: Path) -> None:
+    path = package(tmp_path, **changes)
+    assert_the_same_is_found(core, KeypointModel.from_files(path, mirrored_too=mirrored_too))
 
 
 @pytest.mark.parametrize("mirrored_too", [False, True])
-def test_a_label_free_model_reads_the_same(core: Library, mirrored_too: bool, tmp_path: Path) -> None:
-    expected, found = models(label_free_package(tmp_path), core, mirrored_too)
-    model_input = np.random.default_rng(1).random((GRID.rows, GRID.cols), np.float32)
-    for what, values in logits(expected).items():
-        assert_same_reading(found.read(values, model_input), expected.read(values, model_input), what)
+def test_the_same_is_found_by_a_label_free_model(core: Library, mirrored_too: bool, tmp_path: Path) -> None:
+    assert_the_same_is_found(core, KeypointModel.from_files(label_free_package(tmp_path), mirrored_too=mirrored_too))
+
+
+@pytest.mark.parametrize("grid", [*GRIDS, Grid(90, 45, 2.54, 2.54)], ids=str)
+def test_the_same_is_found_on_other_mats(core: Library, model: KeypointModel, grid: Grid) -> None:
+    assert_the_same_is_found(core, model, grid)
 
 
 def test_a_body_that_is_taken_away_is_not_read(core: Library, tmp_path: Path) -> None:
-    expected, found = models(package(tmp_path), core, False)
-    expected.body = found.body = None
-    model_input, values = np.zeros((GRID.rows, GRID.cols), np.float32), logits(expected)["random"]
-    assert_same_reading(found.read(values, model_input), expected.read(values, model_input), "no body")
-
-
-def test_the_input_is_quantised_to_the_same_steps(core: Library, tmp_path: Path) -> None:
-    expected, found = models(package(tmp_path), core, False)
-    quantisation = expected.manifest.input
-    halves = (np.arange(-300, 300) + 0.5) * np.float32(quantisation.scale)
-    values = np.resize(np.concatenate([halves, [0, 1, -1e9, 1e9], np.linspace(0, 1, 999)]), (64, 32)).astype(np.float32)
-    np.testing.assert_array_equal(found._quantised(values), expected._quantised(values))
-
-
-def test_bodies_are_the_same(core: Library) -> None:
-    grid = Grid(64, 32, 2.54, 2.9)
-    body = random_body()
-    expected, found = (BodyPrior(body, CONFIDENCE, grid, by) for by in (None, core))
-    for seed in range(20):
-        spread_cm = np.random.default_rng(seed).choice([0, 0.3, 5, 20, 1e4], len(JOINTS))
-        shown = seen(a_pose(body, seed % 3, seed), spread_cm)
-        np.testing.assert_allclose(found(shown).xy_norm * SIZE_CM, expected(shown).xy_norm * SIZE_CM, atol=1e-4)
+    model = KeypointModel.from_files(package(tmp_path))
+    model.body = None
+    assert_the_same_is_found(core, model)
 
 
 def test_joints_are_as_smooth(core: Library) -> None:
@@ -256,10 +279,8 @@ def test_joints_are_as_smooth(core: Library) -> None:
 def test_a_frame_gives_the_same_result(core: Library, grid: Grid, mirrored_too: bool, tmp_path: Path) -> None:
     """A taxel that lies between two steps of the input may take either: that moves a joint by up to a millimetre."""
     mat = info(grid, Orientation(1, mirrored=True))
-    expected, found = (
-        Pipeline(model, mat, smoothing=Smoothing(), core=by)
-        for model, by in zip(models(package(tmp_path), core, mirrored_too), (None, core), strict=True)
-    )
+    model = KeypointModel.from_files(package(tmp_path), mirrored_too=mirrored_too)
+    expected, found = (Pipeline(model, mat, smoothing=Smoothing(), core=by) for by in (None, core))
     for seed in range(5):
         counts = np.ascontiguousarray(mat.orientation.from_canonical(somebody(grid, seed).astype(np.uint16)))
         one, other = (pipeline.step(frame(counts, seed)) for pipeline in (expected, found))
@@ -268,23 +289,22 @@ def test_a_frame_gives_the_same_result(core: Library, grid: Grid, mirrored_too: 
 
 
 def assert_same_result(found: Result, expected: Result) -> None:
-    for field in fields(Result):
-        one, other = getattr(expected, field.name), getattr(found, field.name)
+    for name in Result._fields:
+        one, other = getattr(expected, name), getattr(found, name)
         if isinstance(one, np.ndarray):
             assert (one.shape, one.dtype) == (other.shape, other.dtype)
-            np.testing.assert_allclose(other, one, atol=0.1, err_msg=field.name)
+            np.testing.assert_allclose(other, one, atol=0.1, err_msg=name)
         elif isinstance(one, tuple | float):
             assert other == pytest.approx(one, abs=1e-4)
         else:
-            assert one == other, field.name
+            assert one == other, name
 
 
 def test_people_in_bed_are_read_the_same_by_the_committed_model(core: Library, pmd: Path) -> None:
     maps = read_pmd(pmd, [5, 13]).medians()
     read = []
     for by in (None, core):
-        model = KeypointModel.from_files(DEFAULT_MODEL, core=by)
-        pipeline = Pipeline(model, info(orientation=Orientation(0)), core=by)
+        pipeline = Pipeline(KeypointModel.from_files(DEFAULT_MODEL), info(orientation=Orientation(0)), core=by)
         read.append([pipeline.step(frame(np.rint(pressure), seq)) for seq, pressure in enumerate(maps.pressure)])
     assert len(read[0]) == 34
     for expected, found in zip(*read, strict=True):
@@ -293,3 +313,35 @@ def test_people_in_bed_are_read_the_same_by_the_committed_model(core: Library, p
         assert found.joints is not None
         assert expected.joints is not None
         np.testing.assert_allclose(found.joints[:, :2], expected.joints[:, :2], atol=0.005)
+
+
+NUMBERS = st.floats(-1e7, 1e7) | st.integers(-(2**53), 2**53).map(float)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), NUMBERS), max_size=8), st.text(st.characters(min_codepoint=32)))
+def test_numbers_in_a_text_are_as_near_as_their_decimals_allow(
+    core: Library, numbers: list[tuple[int, float]], around: str
+) -> None:
+    text = around.replace("%", "%%")
+    form = "".join(f"{text}%.{decimals}f;" for decimals, _ in numbers)
+    values = [value for _, value in numbers]
+    found = FillCall(core, form)(np.array(values).tobytes())
+    if found is None:
+        assert any(abs(value) * 10.0**decimals >= 9e15 for decimals, value in numbers)
+        return
+    for decimals, value in numbers:
+        assert found.startswith(around)
+        said, _, found = found.removeprefix(around).partition(";")
+        assert len(said.partition(".")[2]) == decimals
+        assert abs(float(said) - value) <= 0.5000001 * 10.0**-decimals + math.ulp(value)
+    assert not found
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 9.1e13])
+def test_what_c_may_not_write_right_is_left_to_python(core: Library, value: float) -> None:
+    assert FillCall(core, "%.2f")(np.array([value]).tobytes()) is None
+
+
+def test_a_text_keeps_its_zeros_signs_and_percent_signs(core: Library) -> None:
+    fill = FillCall(core, "%d%%[%.2f,%.4f]%.1f")
+    assert fill(np.array([0, -0.5, 0.0004, -12.25]).tobytes()) == "0%[-0.50,0.0004]-12.2"

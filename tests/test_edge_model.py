@@ -51,7 +51,7 @@ def test_the_packaged_model_loads() -> None:
 
 
 def test_predictions_are_the_decoded_outputs_of_the_graph(path: Path, model_input: np.ndarray) -> None:
-    model = KeypointModel.from_files(path, core=None)
+    model = KeypointModel.from_files(path)
     found = model.predict(model_input)
     interpreter = Interpreter(path.read_bytes())
     interpreter.allocate()

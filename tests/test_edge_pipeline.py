@@ -86,7 +86,7 @@ def test_joints_and_keypoints_are_the_models_on_the_mats_own_coordinates(
     counts = np.zeros((68, 34), np.float32)
     counts[2:66, 1:33] = maps[0]
     mat = Grid(68, 34, 2.54, 2.54)
-    result = Pipeline(model, info(mat)).step(frame(counts))
+    result = Pipeline(model, info(mat), core=None).step(frame(counts))
     shown, corner_cm = Window(mat, GRID)(counts)
     found = model.predict(Preprocessor(GRID, GRID, model.manifest.preprocessing)(shown))
     assert result.joints is not None
@@ -141,7 +141,7 @@ def test_a_model_that_fails_later_leaves_the_pressure_and_says_why(
     def fail(model_input: np.ndarray) -> list[np.ndarray]:
         raise RuntimeError("XNNPACK is out of memory")
 
-    monkeypatch.setattr(model, "logits", fail)
+    monkeypatch.setattr(model, "invoke", fail)
     result = pipeline.step(frame(maps[0]))
     assert result.occupied
     assert result.contact_area_cm2 > 0

@@ -90,7 +90,7 @@ def test_a_frame_without_a_middle_load_is_bent_no_further_than_bodies_are() -> N
 
 
 def test_frames_of_a_batch_do_not_know_of_one_another(maps: np.ndarray) -> None:
-    preprocess = Preprocessor(GRID, GRID, CONSTANTS, core=None)
+    preprocess = Preprocessor(GRID, GRID, CONSTANTS)
     np.testing.assert_array_equal(preprocess(maps), np.stack([preprocess(m) for m in maps]))
 
 

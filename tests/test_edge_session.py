@@ -226,7 +226,7 @@ def test_failing_inference_is_told_once_and_its_end_too(
 
     list(session.frame(frame(counts), MAT, at(0)))
     with monkeypatch.context() as patch:
-        patch.setattr(model, "logits", fail)
+        patch.setattr(model, "invoke", fail)
         assert said(session.frame(frame(counts, 1), MAT, at(1))) == ["pose", "health"]
         assert session.problem == "inference failed: no memory"
         assert said(session.frame(frame(counts, 2), MAT, at(2))) == ["pose"]

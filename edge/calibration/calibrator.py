@@ -30,14 +30,14 @@ class Calibrator:
         self._faulty = np.flatnonzero(calibration.faulty)
         self._from, self._weights = _interpolation(calibration.faulty)
 
-    def __call__(self, counts: NDArray[Any], occupied_before: bool, t_s: float) -> NDArray[np.float32]:
-        """counts (rows, cols), of a mat that was occupied one frame earlier or not -> pressure in `unit`, new array.
+    def __call__(self, counts: NDArray[Any], occupied_before: bool, t_s: float) -> NDArray[Any]:
+        """counts (rows, cols), of a mat that was occupied one frame earlier or not -> pressure in `unit`, float32.
 
         `t_s` is on a clock that never goes back. Below a taxel's noise floor f it shows 0, above it x - f^2 / x:
         without a jump, and without taking from a load.
         """
         if self._calibration is None:
-            return counts.astype(np.float32)
+            return counts
         frame = np.array(counts, np.float32, order="C")
         frame.ravel()[self._faulty] = self._drift.zero.ravel()[self._faulty]
         self._drift.follow(frame, occupied_before, t_s)

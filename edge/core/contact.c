@@ -13,7 +13,7 @@ typedef struct {
 enum { COLUMN_ARRAYS = 8 };
 
 size_t core_contact_scratch_bytes(const CoreContact *mat) {
-    return sizeof(float) * (3 * (size_t)mat->rows * mat->cols + COLUMN_ARRAYS * (size_t)mat->cols);
+    return sizeof(float) * COLUMN_ARRAYS * (size_t)mat->cols;
 }
 
 static double total(const float *values, int32_t n) {
@@ -66,10 +66,10 @@ static void add_row(Columns at, int32_t cols, float y, float share) {
     for (int32_t c = 0; c + 1 < cols; c++) along_rows[c] += load[c] * load[c + 1];
 }
 
-void core_contact(const CoreContact *mat, const float *frame, CoreContactFound *found, void *scratch) {
+void core_contact(const CoreContact *mat, const float *frame, const float *ordered, CoreContactFound *found,
+                  void *scratch) {
     int32_t rows = mat->rows, cols = mat->cols, n = rows * cols, n_touched = 0;
-    float *ordered = scratch, *arrays = ordered + 3 * (size_t)n;
-    core_sort(frame, n, ordered, (uint32_t *)(ordered + n));
+    float *arrays = scratch;
     float baseline = ordered[core_rank(n, mat->baseline_percent)];
     float scale = ordered[core_rank(n, mat->scale_percent)] - baseline;
     memset(found, 0, sizeof *found);

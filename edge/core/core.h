@@ -49,8 +49,9 @@ typedef struct {
 
 size_t core_contact_scratch_bytes(const CoreContact *mat);
 
-/* frame (rows, cols) -> found. */
-void core_contact(const CoreContact *mat, const float *frame, CoreContactFound *found, void *scratch);
+/* frame (rows, cols), the same values ordered -> found. */
+void core_contact(const CoreContact *mat, const float *frame, const float *ordered, CoreContactFound *found,
+                  void *scratch);
 
 /* ---- window.c: the part of a large mat that the model is shown, as edge.window ---- */
 
@@ -63,8 +64,8 @@ typedef struct {
 
 size_t core_window_scratch_bytes(const CoreWindow *mat);
 
-/* frame (rows, cols) -> corner (2): the window's first row and column. */
-void core_window(const CoreWindow *mat, const float *frame, int32_t *corner, void *scratch);
+/* frame (rows, cols), the same values ordered -> corner (2): the window's first row and column. */
+void core_window(const CoreWindow *mat, const float *frame, const float *ordered, int32_t *corner, void *scratch);
 
 /* ---- prepare.c: pressure -> the model's input, as edge.preprocess ---- */
 
@@ -79,8 +80,8 @@ typedef struct {
 
 size_t core_prepare_scratch_bytes(const CorePreparation *how);
 
-/* frame (rows, cols) in any unit -> input (model_rows, model_cols) in 0..1. */
-void core_prepare(const CorePreparation *how, const float *frame, float *input, void *scratch);
+/* frame (rows, cols) in any unit, the same values ordered -> input (model_rows, model_cols) in 0..1. */
+void core_prepare(const CorePreparation *how, const float *frame, const float *ordered, float *input, void *scratch);
 
 /* input (n) -> quantised (n), rounded half to even and clipped to int8. */
 void core_quantise(const float *input, int32_t n, float scale, int32_t zero_point, int8_t *quantised);
@@ -127,7 +128,7 @@ size_t core_body_scratch_bytes(void);
 /* xy_norm (14, 2), spread_cm (14) -> xy_norm of a body that lies in the likeliest way. */
 void core_body(const CoreBody *body, float *xy_norm, const float *spread_cm, void *scratch);
 
-/* ---- read.c: all that follows the graph, as edge.model.KeypointModel.read and edge.placing ---- */
+/* ---- read.c: what the graph says, as edge.model.KeypointModel.read ---- */
 
 typedef struct {
     int32_t rows, cols; /* of the model's grid */
@@ -146,6 +147,9 @@ typedef struct {
     const int32_t *joint_of_image;  /* (14): the same of joints */
 } CoreReader;
 
+/* K + 14. */
+int32_t core_points(const CoreReader *reader);
+
 size_t core_read_scratch_bytes(const CoreReader *reader);
 
 /* logits: for each output of the graph, and after them those of the mirror image where `mirrored_too`;
@@ -155,19 +159,7 @@ size_t core_read_scratch_bytes(const CoreReader *reader);
 int32_t core_read(const CoreReader *reader, const CoreBody *body, const int8_t *const *logits, const float *input,
                   int32_t mirrored_too, float *points, void *scratch);
 
-typedef struct {
-    int32_t keypoints;            /* K; the others are joints */
-    int32_t points;               /* K + 14 */
-    double model_cm[2];           /* size of the model's grid */
-    double margin_cm[2];          /* from the model's corner to that of what it is shown */
-    double mat_cm[2];             /* size of the whole mat */
-    const float *half_cm;         /* (points): spread at which the confidence is 0.5 */
-} CorePlacing;
-
-/* xy_norm (points, 2) of the model, spread_cm (points), where what it was shown begins
- * -> found (points, 3): of keypoints x_norm, y_norm of the mat and confidence, of joints x_cm, y_cm and confidence. */
-void core_place(const CorePlacing *how, const float *xy_norm, const float *spread_cm, double corner_x_cm,
-                double corner_y_cm, double *found);
+float core_confidence(float spread_cm, float half_cm);
 
 /* ---- smoothing.c: joints that keep still, as edge.smoothing ---- */
 
@@ -185,5 +177,53 @@ typedef struct {
  * filter starts anew. */
 void core_smooth(const CoreSmoothing *settings, CoreSmoothed *state, const double *joints, double dt_s,
                  double *smooth);
+
+/* ---- text.c: numbers in a text, as edge.pose_text ---- */
+
+#define CORE_NUMBER 0x10 /* in a form: the next number with no decimals; the bytes after it: with one, two ... nine */
+#define CORE_NUMBER_CHARACTERS 20
+
+/* form (ends with 0), one number for each place in it -> text: as long as the form, and CORE_NUMBER_CHARACTERS for each
+ * number. Returns its length, -1 where a number is none, or so large that its decimals would not be right. */
+int32_t core_fill(const char *form, const double *numbers, char *text);
+
+/* ---- frame.c: one frame of one mat, all that comes before the graph and all that follows it, as edge.steps ---- */
+
+typedef struct {
+    int32_t first, row_step, col_step; /* of what the mat sends: where the canonical frame's first taxel is */
+    CoreContact contact;
+    CoreWindow window;                 /* as large as the mat: all of it is shown */
+    CorePreparation preparation;
+    float scale;                       /* of the graph's input */
+    int32_t zero_point;
+} CoreSight;
+
+/* What core_see finds; row and col are those where the window begins. */
+typedef struct {
+    CoreContactFound contact;
+    double row, col;
+} CoreSeen;
+
+size_t core_see_scratch_bytes(const CoreSight *sight);
+
+/* values as the mat sends them, counts (uint16_t) or pressure (float)
+ * -> frame (rows, cols), canonical, seen, and where somebody lies there input and quantised (model_rows, model_cols). */
+void core_see(const CoreSight *sight, const void *values, int32_t are_counts, float *frame, CoreSeen *seen,
+              float *input, int8_t *quantised, void *scratch);
+
+typedef struct {
+    double model_cm[2];   /* size of the model's grid */
+    double margin_cm[2];  /* from the model's corner to that of what it is shown */
+    double mat_cm[2];     /* size of the whole mat */
+    double pitch_cm[2];   /* of the mat */
+    const float *half_cm; /* (K + 14): spread at which the confidence is 0.5 */
+} CorePlacing;
+
+size_t core_find_scratch_bytes(const CoreReader *reader);
+
+/* As core_read -> found (K + 14, 3): of keypoints x_norm, y_norm of the mat and confidence, of joints x_cm, y_cm and
+ * confidence. Returns the posture's class. */
+int32_t core_find(const CoreReader *reader, const CoreBody *body, const CorePlacing *placing, const CoreSeen *seen,
+                  const int8_t *const *logits, const float *input, int32_t mirrored_too, double *found, void *scratch);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 size_t core_prepare_scratch_bytes(const CorePreparation *how) {
-    return sizeof(float) * (3 * (size_t)how->rows * how->cols + (size_t)how->cols);
+    return sizeof(float) * ((size_t)how->rows * how->cols + (size_t)how->cols);
 }
 
 static double within(double value, double least, double largest) {
@@ -60,10 +60,9 @@ static void resample(const CorePreparation *how, const float *load, float *input
     }
 }
 
-void core_prepare(const CorePreparation *how, const float *frame, float *input, void *scratch) {
+void core_prepare(const CorePreparation *how, const float *frame, const float *ordered, float *input, void *scratch) {
     int32_t n = how->rows * how->cols, n_input = how->model_rows * how->model_cols;
-    float *ordered = scratch, *load = ordered + n, *line = ordered + 3 * (size_t)n;
-    core_sort(frame, n, ordered, (uint32_t *)load);
+    float *load = scratch, *line = load + n;
     float baseline = ordered[core_rank(n, how->baseline_percent)];
     float scale = ordered[core_rank(n, how->scale_percent)] - baseline;
     if (!(scale > 0)) { /* a flat frame shows nothing */

@@ -1,4 +1,4 @@
-/* What the graph says of one frame, and where that is on the mat. */
+/* What the graph says of one frame. */
 #include "core.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t whole_doubles(size_t bytes) { return (bytes + sizeof(double) - 1) / sizeof(double) * sizeof(double); }
 
-static int32_t points_of(const CoreReader *reader) { return reader->keypoints + CORE_JOINTS; }
+int32_t core_points(const CoreReader *reader) { return reader->keypoints + CORE_JOINTS; }
 
 static CorePoints from(float *flat, int32_t n) { return (CorePoints){flat, flat + 2 * n, flat + 3 * n}; }
 
@@ -22,7 +22,7 @@ static void copy(CorePoints to, CorePoints points, int32_t n) {
     memcpy(to.spread_cm, points.spread_cm, sizeof(float) * n);
 }
 
-static float confidence(float spread_cm, float half_cm) {
+float core_confidence(float spread_cm, float half_cm) {
     float share = spread_cm / half_cm;
     return 1 / (1 + share * share);
 }
@@ -32,7 +32,7 @@ static void add_features(const CoreReader *reader, CorePoints points, int32_t k,
                          double *sums) {
     for (int32_t i = 0; i < k; i++) {
         const float features[CORE_FEATURES] = {points.xy_norm[2 * i], points.xy_norm[2 * i + 1], points.value[i],
-                                               confidence(points.spread_cm[i], reader->feature_half_cm)};
+                                               core_confidence(points.spread_cm[i], reader->feature_half_cm)};
         for (int32_t f = 0; f < CORE_FEATURES; f++, weights += n)
             for (int32_t j = 0; j < n; j++) sums[j] += features[f] * weights[j];
     }
@@ -85,7 +85,7 @@ static void mix(const CoreReader *reader, CorePoints one, CorePoints image, Core
 
 static void score(const CoreReader *reader, CorePoints points, double *scores) {
     memcpy(scores, reader->posture_bias, sizeof(double) * reader->classes);
-    add_features(reader, points, points_of(reader), reader->posture_weights, reader->classes, scores);
+    add_features(reader, points, core_points(reader), reader->posture_weights, reader->classes, scores);
 }
 
 static int32_t largest(const double *scores, int32_t n) {
@@ -104,13 +104,13 @@ static size_t points_bytes(int32_t n) { return whole_doubles(4 * sizeof(float) *
 size_t core_read_scratch_bytes(const CoreReader *reader) {
     size_t one = core_body_scratch_bytes();
     for (int32_t i = 0; i < reader->outputs; i++) one = larger(one, core_heatmaps_scratch_bytes(&reader->maps[i]));
-    return 2 * sizeof(double) * reader->classes + cells_bytes(reader) + points_bytes(points_of(reader)) +
+    return 2 * sizeof(double) * reader->classes + cells_bytes(reader) + points_bytes(core_points(reader)) +
            points_bytes(CORE_JOINTS) + whole_doubles(one);
 }
 
 int32_t core_read(const CoreReader *reader, const CoreBody *body, const int8_t *const *logits, const float *input,
                   int32_t mirrored_too, float *flat, void *scratch) {
-    int32_t n = points_of(reader);
+    int32_t n = core_points(reader);
     double *scores = scratch, *of_image = scores + reader->classes;
     char *at = (char *)(of_image + reader->classes);
     float *cells = (float *)at;
@@ -137,16 +137,4 @@ int32_t core_read(const CoreReader *reader, const CoreBody *body, const int8_t *
         if (body) core_body(body, joints.xy_norm, joints.spread_cm, rest);
     }
     return largest(scores, reader->classes);
-}
-
-void core_place(const CorePlacing *how, const float *xy_norm, const float *spread_cm, double corner_x_cm,
-                double corner_y_cm, double *found) {
-    const double corner_cm[2] = {corner_x_cm, corner_y_cm};
-    for (int32_t i = 0; i < how->points; i++, found += 3) {
-        for (int axis = 0; axis < 2; axis++) {
-            double at_cm = xy_norm[2 * i + axis] * how->model_cm[axis] - how->margin_cm[axis] + corner_cm[axis];
-            found[axis] = i < how->keypoints ? at_cm / how->mat_cm[axis] : at_cm;
-        }
-        found[2] = confidence(spread_cm[i], how->half_cm[i]);
-    }
 }

@@ -55,12 +55,23 @@ class Reader(Structure):
     )
 
 
-class Placing(Structure):
+class Sight(Structure):
     _fields_ = (
-        *_all(c_int32, "keypoints points"),
-        *_all(c_double * 2, "model_cm margin_cm mat_cm"),
-        ("half_cm", c_void_p),
+        *_all(c_int32, "first row_step col_step"),
+        ("contact", Contact),
+        ("window", Window),
+        ("preparation", Preparation),
+        ("scale", c_float),
+        ("zero_point", c_int32),
     )
+
+
+class Seen(Structure):
+    _fields_ = (*_all(c_double, "occupied area_cm2 x_cm y_cm peak row col"),)
+
+
+class Placing(Structure):
+    _fields_ = (*_all(c_double * 2, "model_cm margin_cm mat_cm pitch_cm"), ("half_cm", c_void_p))
 
 
 class Smoothing(Structure):

@@ -5,7 +5,7 @@
 #include <string.h>
 
 size_t core_window_scratch_bytes(const CoreWindow *mat) {
-    return sizeof(float) * (3 * (size_t)mat->rows * mat->cols + (size_t)mat->rows + (size_t)mat->cols);
+    return sizeof(float) * ((size_t)mat->rows + (size_t)mat->cols);
 }
 
 /* The first line up to which at least that much of the load is found. */
@@ -27,10 +27,9 @@ static int32_t begin(const float *load, int32_t lines, int32_t n, double outside
     return at < 0 ? 0 : at < lines - n ? at : lines - n;
 }
 
-void core_window(const CoreWindow *mat, const float *frame, int32_t *corner, void *scratch) {
+void core_window(const CoreWindow *mat, const float *frame, const float *ordered, int32_t *corner, void *scratch) {
     int32_t rows = mat->rows, cols = mat->cols, n = rows * cols;
-    float *ordered = scratch, *of_rows = ordered + 3 * (size_t)n, *of_cols = of_rows + rows;
-    core_sort(frame, n, ordered, (uint32_t *)(ordered + n));
+    float *of_rows = scratch, *of_cols = of_rows + rows;
     float baseline = ordered[core_rank(n, mat->baseline_percent)];
     float least = mat->contact_share * (ordered[core_rank(n, mat->scale_percent)] - baseline);
     memset(of_rows, 0, sizeof(float) * (rows + cols));
