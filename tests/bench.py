@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edge.core.calls import UnpackCall
+from edge.core.library import CORE
 from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.pipeline import Pipeline
-from edge.preprocess import Preprocessor
 from edge.runtime import Interpreter
 from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.person import still
+from firmware_bridge.samples import unpack
 from firmware_bridge.scans import DEFAULT_GRID, simulated_info
 from firmware_bridge.sensor import Sensor
 
@@ -34,11 +36,9 @@ def main() -> None:
     model = KeypointModel.from_files(DEFAULT_MODEL)
     interpreter = Interpreter(DEFAULT_MODEL.read_bytes())
     interpreter.allocate()
-    preprocess = Preprocessor(DEFAULT_GRID, model.manifest.grid, model.manifest.preprocessing)
-    pipeline = Pipeline(model, info)
-    model_input = preprocess(counts)
+    pipeline, by_numpy = Pipeline(model, info), Pipeline(model, info, core=None)
     quantised = np.zeros(interpreter.inputs[0].shape, np.int8)
-    decoder, seq = Decoder(), 0
+    decoder, seq = Decoder(unpacked=UnpackCall(CORE) if CORE else unpack), 0
     decoder.feed(encode(info))
 
     def decode() -> Frame:
@@ -53,10 +53,9 @@ def main() -> None:
     invoke_us = median_us(lambda: interpreter.invoke(quantised))
     stages = {
         "decode one u12 frame of 64 x 32": median_us(decode) - encode_us,
-        "preprocess": median_us(lambda: preprocess(counts)),
         "invoke (int8, XNNPACK)": invoke_us,
-        "invoke, quantise and decode the heat maps": median_us(lambda: model.predict(model_input)),
         "pipeline.step, all of it": median_us(lambda: pipeline.step(frame)),
+        "the same by NumPy, without the C core": median_us(lambda: by_numpy.step(frame)),
     }
     print(f"{'stage':44s} {'us':>8s} {'/ invoke':>9s}")
     for stage, us in stages.items():
