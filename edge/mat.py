@@ -108,6 +108,7 @@ class LiveMat:
 
     def frame(self, arrival: Arrival) -> Iterator[Item]:
         """It is the newest, and nothing waits that came before it."""
+        self.session.dropped = self.reader.mailbox.dropped
         now = Instant(arrival.unix_s, arrival.steady_s)
         yield from self.session.frame(arrival.frame, arrival.info, now, Stopwatch(arrival.steady_s))
         yield from self._go_on_calibrating(arrival, now)
