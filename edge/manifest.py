@@ -80,7 +80,7 @@ class JointMap(LinearHead):
 class Posture(LinearHead):
     """Linear posture head, one output a class; the largest wins."""
 
-    classes: list[str]
+    classes: list[str] = Field(min_length=1)
     reads: list[Literal["keypoints", "joints"]] = Field(
         ["keypoints"], min_length=1, description="outputs whose points' features it takes, one after the other"
     )

@@ -49,6 +49,7 @@ def test_grid_and_outputs_are_found_by_name(values: dict[str, Any], tmp_path: Pa
         ("pitch_x_cm", {"pitch_x_cm": -1}),
         ("input.zero_point", {"input": {"scale": 0.1, "zero_point": 200}}),
         ("format", {"format": 1}),
+        ("posture.classes", {"posture": {"classes": [], "reads": ["joints"], "weights": [[]] * 56, "bias": []}}),
     ],
 )
 def test_a_wrong_key_is_named(values: dict[str, Any], key: str, change: dict[str, Any], tmp_path: Path) -> None:

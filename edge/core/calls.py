@@ -57,6 +57,7 @@ class UnpackCall:
         if sample_format is not SampleFormat.U12:
             return unpack(payload, sample_format, shape)
         n = shape[0] * shape[1]
+        _check_size(len(payload), SampleFormat.U12.payload_bytes(n))
         if n not in self._kinds:
             self._kinds[n] = ctypes.c_uint16 * n
         counts = self._kinds[n]()
@@ -75,8 +76,9 @@ class SmoothCall:
         self._call = library.core_smooth
 
     def __call__(self, joints: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
-        smooth = self._smooth()
-        self._call(self._settings, self._state, joints.tobytes(), dt_s, smooth)
+        smooth, sent = self._smooth(), joints.tobytes()
+        _check_size(len(sent), ctypes.sizeof(smooth))
+        self._call(self._settings, self._state, sent, dt_s, smooth)
         return np.frombuffer(smooth, np.float64).reshape(-1, 3)
 
 
@@ -86,14 +88,22 @@ class FillCall:
     def __init__(self, library: Library, form: str) -> None:
         self._form = _NUMBER.sub(_byte_of, form).encode()
         n = sum(byte in _NUMBERS for byte in self._form)
+        self._n_bytes = 8 * n
         self._text: Any = ctypes.c_char * (len(self._form) + n * NUMBER_CHARACTERS)
         self._call = library.core_fill
 
     def __call__(self, numbers: bytes) -> str | None:
         """float64, one for each place. None where one of them is no number, or one whose decimals C may get wrong."""
         text = self._text()
+        _check_size(len(numbers), self._n_bytes)
         n: int = self._call(self._form, numbers, text)
         return None if n < 0 else str(memoryview(text)[:n], "utf-8")
+
+
+def _check_size(n_bytes: int, expected: int) -> None:
+    """Raises ValueError where C would read beyond the end."""
+    if n_bytes != expected:
+        raise ValueError(f"{n_bytes} bytes in place of {expected}")
 
 
 def _byte_of(place: re.Match[str]) -> str:

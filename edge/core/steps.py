@@ -160,7 +160,7 @@ def _reader(kept: Kept, model: KeypointModel) -> structs.Reader:
     if manifest.posture:
         of_read, bias = manifest.posture.matrices
         of_all = np.zeros((4 * len(model.half_cm), len(bias)))
-        of_all[np.concatenate(model.posture_reads)] = of_read
+        np.add.at(of_all, np.concatenate(model.posture_reads), of_read)
         reader.posture_weights, reader.posture_bias = (kept.array(each, np.float64) for each in (of_all, bias))
         reader.class_of_image, reader.classes = kept.array(manifest.posture.images, np.int32), len(bias)
     reader.joint_of_image = kept.array(MIRRORED, np.int32)
