@@ -23,6 +23,21 @@ TURN_S: Final = 0.2
 Output = Callable[[Item], None]
 
 
+class Turning:
+    """Held by whichever thread the loop turns in."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.over = False
+        """No frame is to be taken at once any more."""
+        self.error: BaseException | None = None
+        """Raised in the thread that took a frame."""
+
+    def check(self) -> None:
+        if self.error:
+            raise self.error
+
+
 def clock() -> Instant:
     return Instant(time.time(), time.monotonic())
 
@@ -47,7 +62,7 @@ def run_live(
     another line.
     """
     notifier = notifier or Notifier({})
-    turning = threading.Lock()
+    turning = Turning()
     end_s = clock().steady_s + duration_s
     failure: Failure | None = None
     for mat in mats:
@@ -58,7 +73,8 @@ def run_live(
             with changed:
                 if not (control.waiting or any(mat.reader.mailbox.has_news for mat in mats)):
                     changed.wait(TURN_S)
-            with turning:
+            with turning.lock:
+                turning.check()
                 _turn(mats, output, control, quit_on_loss)
             check()
             notifier.watchdog()
@@ -66,10 +82,13 @@ def run_live(
         notifier.stopping()
         for mat in mats:
             mat.reader.stop()
+        turning.check()
         _turn(mats, output, control, quit_on_loss)
     except Failure as error:
         failure = error
     finally:
+        with turning.lock:
+            turning.over = True
         for mat in mats:
             mat.reader.stop()
             mat.close()
@@ -95,19 +114,22 @@ def _turn(mats: Sequence[LiveMat], output: Output, control: Control, quit_on_los
             output(item)
 
 
-def _at_once(mat: LiveMat, output: Output, turning: threading.Lock, quit_on_loss: bool, arrival: Arrival) -> bool:
+def _at_once(mat: LiveMat, output: Output, turning: Turning, quit_on_loss: bool, arrival: Arrival) -> bool:
     """Whether the frame was taken: not while the loop turns, nor before what has come earlier."""
-    if not turning.acquire(blocking=False):
+    if not turning.lock.acquire(blocking=False):
         return False
     try:
-        if mat.reader.mailbox.has_news:
+        if turning.over or mat.reader.mailbox.has_news or not mat.is_quick:
             return False
         for item in mat.frame(arrival):
             output(item)
         _check_problem(mat.session, quit_on_loss)
         return True
+    except BaseException as error:
+        turning.over, turning.error = True, error
+        raise
     finally:
-        turning.release()
+        turning.lock.release()
 
 
 def status_line(mats: Sequence[LiveMat]) -> str:

@@ -25,6 +25,10 @@ from firmware_bridge.geometry import ORIENTATIONS
 from firmware_bridge.link import LinkDown, LinkUp
 from firmware_bridge.messages import Info
 
+QUICK_MS: Final = 50.0
+"""In which the port may be left alone: serial ports hold what comes meanwhile."""
+FADES: Final = 0.9
+"""How much of the slowest frame's time counts a frame later."""
 STORE_EVERY_S: Final = 3600.0
 """How often the zero that follows the mat's drift is written down."""
 
@@ -68,12 +72,19 @@ class LiveMat:
         self._calibrating: Calibrating | None = None
         self._faults: FaultFinder | None = None
         self._stored_s = -math.inf
+        self._slowest_ms = 20 * QUICK_MS
         self._turned: str | None = None
         """How people laid the mat in this run, which a mat that is not tared yet cannot keep for the next."""
 
     @property
     def name(self) -> str:
         return self.session.mat
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the next frame is likely to take no longer than the port can wait: lately none did, and none will
+        be written down as a calibration."""
+        return self._calibrating is None and self._slowest_ms < QUICK_MS
 
     def turn(self, now: Instant, quit_on_loss: bool) -> Iterator[Item]:
         """Everything that came since the last turn. Raises Failure for a loss under `quit_on_loss`, and whatever
@@ -109,8 +120,9 @@ class LiveMat:
     def frame(self, arrival: Arrival) -> Iterator[Item]:
         """It is the newest, and nothing waits that came before it."""
         self.session.dropped = self.reader.mailbox.dropped
-        now = Instant(arrival.unix_s, arrival.steady_s)
-        yield from self.session.frame(arrival.frame, arrival.info, now, Stopwatch(arrival.steady_s))
+        now, watch = Instant(arrival.unix_s, arrival.steady_s), Stopwatch(arrival.steady_s)
+        yield from self.session.frame(arrival.frame, arrival.info, now, watch)
+        self._slowest_ms = max(watch.total_ms, FADES * self._slowest_ms)
         yield from self._go_on_calibrating(arrival, now)
         yield from self._look_for_faults(arrival, now)
 
@@ -222,7 +234,7 @@ class LiveMat:
         wider = calibration.with_faults(self._faults.faults)
         if wider.faults != calibration.faults:
             self.session.log(logging.WARNING, f"faulty taxels: {in_words(wider.faulty)}")
-            self._store(wider)
+            self._stored_s = -math.inf  # the next turn writes it down, which need not wait for a disk
             yield from self.session.use(wider, now)
 
     def _followed(self) -> Calibration:

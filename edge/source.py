@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from edge.core.calls import UnpackCall
 from edge.core.library import CORE
 from edge.recorder import Recorder, RecordingChange
-from firmware_bridge.decoder import Decoder, Frame
+from firmware_bridge.decoder import Decoder, Event, Frame
 from firmware_bridge.encoder import encode
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.link import LinkDown, LinkUp, ReopeningLink
@@ -27,8 +27,6 @@ PERMISSION_GRACE_S: Final = 10.0
 """A port without permission becomes an error only after so long: udev sets its group late."""
 MAX_NOTICES: Final = 64
 """Link changes that wait for the main loop; the oldest go first, their losses stay counted."""
-IDLE_S: Final = 0.3e-3
-"""Bytes that the reader had to wait so long for were the last that the port had."""
 
 
 class Arrival(NamedTuple):
@@ -124,7 +122,7 @@ class PortReader:
         self._decoder = Decoder(corrected, UnpackCall(CORE) if CORE else unpack)
         self.counts = self._decoder.counts
         self.at_once: AtOnce | None = None
-        """Offered each frame that the port was waited for: while it takes one nobody reads the port."""
+        """Offered each frame after which nothing waits in the port: while it takes one nobody reads there."""
         self._link, self._recorder = link, recorder
         self._permission_grace_s, self._steady_s, self._unix_us = permission_grace_s, steady_s, unix_us
         self._info: Info | None = None
@@ -152,7 +150,6 @@ class PortReader:
 
     def read_once(self, timeout_s: float) -> None:
         """One turn of the thread. Raises Failure for ports that no waiting mends, and what `at_once` raises."""
-        began_s = self._steady_s()
         match self._link.read(timeout_s):
             case LinkUp() as up:
                 self._asked_s = None
@@ -163,30 +160,37 @@ class PortReader:
                     self._decoder.interrupted()
                 self.mailbox.put(down)
             case bytes() as data:
-                self._receive(data, began_s)
+                self._receive(data)
         if self._link.down is None and self._info is None:
             self._ask_info()
         self._check_permission()
 
-    def _receive(self, data: bytes, began_s: float) -> None:
+    def _receive(self, data: bytes) -> None:
         steady_s, unix_us = self._steady_s(), self._unix_us()
         messages = self._decoder.feed(data)
-        at_once = self.at_once if len(messages) == 1 and steady_s - began_s >= IDLE_S else None
+        if self.at_once and len(messages) == 1 and isinstance(messages[0].event, Frame) and self._link.idle():
+            self._record(messages[0].raw, unix_us)  # first: no line is to tell of a frame that a crash takes away
+            self._hand_over(messages[0].event, steady_s, unix_us, self.at_once)
+            return
         for received in messages:
-            try:
-                match received.event:
-                    case Info() as info:
-                        self._info = info
-                        self.mailbox.put(self._info)
-                    case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
-                        arrival = Arrival(frame, self._info, unix_us / 1e6, steady_s)
-                        if not (at_once and at_once(arrival)):
-                            self.mailbox.put(arrival)
-                    case Frame():
-                        self.mailbox.drop()
-            finally:
-                if self._recorder:  # last: a disk takes its time
-                    self._recorder.write(received.raw, unix_us)
+            self._hand_over(received.event, steady_s, unix_us)
+            self._record(received.raw, unix_us)  # last: a disk takes its time
+
+    def _hand_over(self, event: Event, steady_s: float, unix_us: int, at_once: AtOnce | None = None) -> None:
+        match event:
+            case Info() as info:
+                self._info = info
+                self.mailbox.put(self._info)
+            case Frame() as frame if self._info and frame.counts.shape == (self._info.rows, self._info.cols):
+                arrival = Arrival(frame, self._info, unix_us / 1e6, steady_s)
+                if not (at_once and at_once(arrival)):
+                    self.mailbox.put(arrival)
+            case Frame():
+                self.mailbox.drop()
+
+    def _record(self, raw: bytes, unix_us: int) -> None:
+        if self._recorder:
+            self._recorder.write(raw, unix_us)
 
     def _ask_info(self) -> None:
         now_s = self._steady_s()

@@ -40,6 +40,9 @@ class Link(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """What has come, waiting up to `timeout_s` for the first byte; empty if none came. Raises LinkLost."""
 
+    def idle(self) -> bool:
+        """Whether `read` would have to wait now. Never raises."""
+
     def write(self, data: bytes) -> None:
         """Raises LinkLost."""
 
@@ -78,6 +81,14 @@ class SerialLink:
                 return bytes(self._serial.read(max(1, self._serial.in_waiting)))
             ready, _, _ = select.select([self._fd], [], [], timeout_s)
             return bytes(self._serial.read(READ_BYTES)) if ready else b""
+
+    def idle(self) -> bool:
+        try:
+            if self._fd is None:
+                return not self._serial.in_waiting
+            return not select.select([self._fd], [], [], 0)[0]
+        except (*_GONE, ValueError):
+            return False
 
     def write(self, data: bytes) -> None:
         with self._lost():
@@ -194,6 +205,10 @@ class ReopeningLink:
             self._silences += 1
             return self._lose(LinkLost(f"not a byte came for {silent_s:.0f} s: it is opened anew"))
         return data
+
+    def idle(self) -> bool:
+        """Whether the link is open and has no byte to read."""
+        return self._link is not None and self._link.idle()
 
     def write(self, data: bytes) -> bool:
         """False where the link is not open; a loss is reported by the next `read`."""

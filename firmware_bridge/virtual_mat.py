@@ -174,10 +174,16 @@ class VirtualLink:
         self.mat, self._clock_s, self._sleep = mat, clock_s, sleep
 
     def read(self, timeout_s: float) -> bytes:
-        wait_s = (self.mat.due_us() or 0) / 1e6 - self._clock_s()
+        wait_s = self._wait_s()
         if wait_s > 0:
             self._sleep(min(wait_s, timeout_s))
         return self.mat.poll(round(self._clock_s() * 1e6))
+
+    def idle(self) -> bool:
+        return self._wait_s() > 0
+
+    def _wait_s(self) -> float:
+        return (self.mat.due_us() or 0) / 1e6 - self._clock_s()
 
     def write(self, data: bytes) -> None:
         self.mat.receive(data)

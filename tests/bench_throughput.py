@@ -55,6 +55,9 @@ class PromptMat:
         self.sent += 1
         return self._info + raw if self.sent == 1 else raw
 
+    def idle(self) -> bool:
+        return True
+
     def write(self, data: bytes) -> None:
         """INFO has come already."""
 

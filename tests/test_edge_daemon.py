@@ -17,7 +17,7 @@ from edge.mat import LiveMat, Places
 from edge.messages import Line
 from edge.model import KeypointModel
 from edge.outputs.sink import Item, OutputClosed
-from edge.recorder import Recorder
+from edge.recorder import Recorder, RecordingStarted
 from edge.session import Session
 from edge.source import Mailbox, PortReader
 from firmware_bridge.decoder import Frame
@@ -78,6 +78,7 @@ class Live:
         stopping: Callable[[], bool],
         quit_on_loss: bool = False,
         output: Callable[[Item], None] | None = None,
+        check: Callable[[], None] = lambda: None,
         **settings: float,
     ) -> None:
         run_live(
@@ -86,6 +87,7 @@ class Live:
             stopping,
             changed=self.changed,
             control=self.control,
+            check=check,
             quit_on_loss=quit_on_loss,
             **settings,
         )
@@ -120,7 +122,7 @@ def test_slow_turns_get_the_newest_frames_and_the_rest_is_counted(model: Keypoin
 
 
 def test_a_frame_that_finds_the_loop_idle_is_taken_by_the_thread_that_read_it(model: KeypointModel) -> None:
-    live = Live(model, lambda: open_port("sim:?rate=20&scene=empty"))
+    live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
     threads: list[str] = []
 
     def output(item: Item) -> None:
@@ -128,12 +130,13 @@ def test_a_frame_that_finds_the_loop_idle_is_taken_by_the_thread_that_read_it(mo
         if item.is_pose:
             threads.append(threading.current_thread().name)
 
-    live.run(lambda: live.said("pose") >= 10, output=output)
-    assert threads.count("port-reader") >= 5
+    live.run(lambda: threads.count("port-reader") >= 20, output=output, duration_s=30)
+    assert threads.count("port-reader") >= 20
+    assert threads[0] != "port-reader", "nobody knows yet how long a frame takes"
 
 
 def test_a_frame_waits_for_a_turn_under_way_and_goes_through_the_loop_then(model: KeypointModel) -> None:
-    live = Live(model, lambda: open_port("sim:?rate=50&scene=empty"))
+    live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
     at_the_same_time: list[int] = []
     inside = 0
 
@@ -145,21 +148,52 @@ def test_a_frame_waits_for_a_turn_under_way_and_goes_through_the_loop_then(model
         time.sleep(0.005)
         inside -= 1
 
-    live.run(lambda: live.said("pose") >= 10, output=output)
+    live.run(lambda: live.said("pose") >= 100, output=output)
     assert max(at_the_same_time) == 1
 
 
 def test_what_an_output_raises_in_the_thread_that_read_the_frame_ends_the_run(model: KeypointModel) -> None:
-    live = Live(model, lambda: open_port("sim:?rate=20&scene=empty"))
+    live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
 
     def output(item: Item) -> None:
-        live.keep(item)
-        if live.said("pose") >= 5 and threading.current_thread().name == "port-reader":
+        if threading.current_thread().name == "port-reader":
             raise OutputClosed
+        live.keep(item)
 
     with pytest.raises(OutputClosed):
-        live.run(lambda: False, output=output)
+        live.run(never, output=output)
     assert not live.reader._thread.is_alive()
+
+
+def test_an_error_in_the_thread_that_read_the_frame_is_raised_whatever_comes_with_it(model: KeypointModel) -> None:
+    """A signal ends the run in the same moment, and the recorder has something to tell."""
+    live = Live(model, lambda: open_port("sim:?rate=100&scene=empty"))
+    broken = threading.Event()
+
+    def output(item: Item) -> None:
+        if threading.current_thread().name == "port-reader":
+            live.reader.mailbox.put(RecordingStarted(Path("night.matlog")))
+            broken.set()
+            raise RuntimeError("unexpected")
+        live.keep(item)
+
+    with pytest.raises(RuntimeError, match="unexpected"):
+        live.run(broken.is_set, output=output)
+    assert types(live.lines)[-1] == "pose"
+
+
+def test_nothing_is_said_after_an_output_has_failed(model: KeypointModel) -> None:
+    live = Live(model, lambda: open_port("sim:?rate=50&scene=empty"))
+    said: list[int] = []
+
+    def check() -> None:
+        if live.said("pose") >= 40:
+            said.append(len(live.lines))
+            raise RuntimeError("the disk has gone")
+
+    with pytest.raises(RuntimeError, match="the disk has gone"):
+        live.run(never, check=check)
+    assert len(live.lines) == said[0]
 
 
 class Fragile:
@@ -174,6 +208,9 @@ class Fragile:
         if self.reads < 0:
             raise LinkLost("port /dev/mat was lost: torn")
         return self.link.read(timeout_s)
+
+    def idle(self) -> bool:
+        return self.link.idle()
 
     def write(self, data: bytes) -> None:
         self.link.write(data)

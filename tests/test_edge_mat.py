@@ -5,7 +5,6 @@ The test is its port, without a thread.
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from edge.calibration import store
 from edge.calibration.faults import WINDOW_S, WINDOWS
 from edge.calibration.values import Calibration
 from edge.control import Action, Command, Reply
+from edge.latency import Stopwatch
 from edge.mat import LiveMat, Places
 from edge.model import KeypointModel
 from edge.outputs.sink import Item
@@ -247,14 +247,36 @@ def test_of_two_calibrations_at_once_the_later_one_counts_and_one_that_is_refuse
     assert second.result(0).ok
 
 
+def test_a_mat_is_quick_once_its_frames_are_and_while_nothing_is_calibrated(
+    model: KeypointModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mat, took_s = live_mat(model, tmp_path, None), 0.02
+    monkeypatch.setattr("edge.mat.Stopwatch", lambda began_s: Stopwatch(began_s, lambda: began_s + took_s))
+
+    def see(frames: int) -> bool:
+        for seq in range(frames):
+            list(mat.frame(Arrival(frame(NOBODY, seq), MAT, 1_700_000_000.0, 0.0)))
+        return mat.is_quick
+
+    assert not see(10), "only a few were quick"
+    assert see(50)
+    took_s = 0.3
+    assert not see(1)
+    took_s = 0.02
+    assert not see(10)
+    assert see(20)
+    list(mat.obey(Command("bed", "tare"), Future(), Instant(1_700_000_000.0, 0.0)))
+    assert not mat.is_quick
+
+
 def test_a_mat_that_falls_silent_meanwhile_is_not_calibrated(model: KeypointModel, tmp_path: Path) -> None:
     bed = Bed(model, tmp_path)
     bed.asked("tare", NOBODY)
     bed.go_on(1, SLEEPER)
     answer = bed.ask("weigh", MASS_KG)
     bed.go_on(1, SLEEPER)
-    bed.mat.turn(replace(bed.now, steady_s=bed.now.steady_s + 60), quit_on_loss=False)
-    list(bed.mat.turn(replace(bed.now, steady_s=bed.now.steady_s + 60), quit_on_loss=False))
+    bed.mat.turn(bed.now._replace(steady_s=bed.now.steady_s + 60), quit_on_loss=False)
+    list(bed.mat.turn(bed.now._replace(steady_s=bed.now.steady_s + 60), quit_on_loss=False))
     assert answer.result(0).text == "the mat sends no frames any more: nothing was calibrated"
     waiting = bed.ask("tare")
     assert waiting.result(0).text.startswith("no frames come")

@@ -69,6 +69,34 @@ def test_reading_without_bytes_ends_empty(board: Board) -> None:
     link.close()
 
 
+def test_a_port_is_idle_while_no_byte_waits_in_it(board: Board) -> None:
+    link = SerialLink(str(board.path))
+    assert link.idle()
+    os.write(board.master, b"x")
+    assert not link.idle()
+    link.read(5)
+    assert link.idle()
+    link.close()
+    assert not link.idle()
+
+
+def test_a_link_without_a_file_tells_too_whether_it_is_idle() -> None:
+    link = SerialLink("loop://")
+    assert link.idle()
+    link.write(b"x")
+    assert not link.idle()
+    link.close()
+
+
+def test_what_is_not_open_is_not_idle() -> None:
+    def missing() -> SerialLink:
+        raise Failure("no port", Exit.MISSING_INPUT)
+
+    link = ReopeningLink(missing)
+    link.read(0.01)
+    assert not link.idle()
+
+
 @pytest.mark.parametrize("call", [lambda link: link.read(1), lambda link: link.write(b"x")])
 def test_an_unplugged_device_is_lost_and_leaves_no_file_open(
     board: Board, call: Callable[[SerialLink], object]
@@ -253,6 +281,9 @@ class TestReopening:
         class Dead:
             def read(self, timeout_s: float) -> bytes:
                 raise LinkLost("dead")
+
+            def idle(self) -> bool:
+                return False
 
             def write(self, data: bytes) -> None:
                 raise LinkLost("dead")
