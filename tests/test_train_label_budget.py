@@ -1,11 +1,13 @@
 """Linear maps fitted on the labels of few people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from firmware_bridge.errors import Exit, Failure
+from firmware_bridge.skeleton import MIRRORED
 from tests.convert_once import DEFAULT_ENCODER
 from train.checkpoint import Checkpoint, load_checkpoint
 from train.label_budget import BudgetScore, label_budget, pooled_budget
@@ -38,6 +40,27 @@ def test_every_choice_of_people_is_fitted_and_more_labels_help(
     one, _, three = (pooled_budget([score])["mean_cm"] for score in scores[:3])
     assert three < one
     assert pooled_budget(scores[-1:])["mean_cm"] < 4  # the joint output's own points, corrected linearly
+
+
+def test_with_mirror_images_a_map_says_the_same_of_both(
+    checkpoint: Checkpoint, training: Maps, test_maps: Maps
+) -> None:
+    shown = np.ascontiguousarray(test_maps.pressure[..., ::-1])
+    swapped = test_maps.joints[:, list(MIRRORED)].copy()
+    swapped[..., 0] = test_maps.grid.width_cm - swapped[..., 0]
+    images = replace(test_maps, pressure=shown, joints=swapped)
+    once, both = (
+        [
+            next(label_budget(checkpoint, training, maps, [3], mirrored_too=too)).found_cm[0]
+            for maps in (test_maps, images)
+        ]
+        for too in (False, True)
+    )
+    for _, found_cm in (once, both):
+        found_cm[:] = found_cm[:, list(MIRRORED)]
+        found_cm[..., 0] = test_maps.grid.width_cm - found_cm[..., 0]
+    np.testing.assert_allclose(both[1], both[0], atol=1e-3)
+    assert np.abs(once[1] - once[0]).max() > 0.1
 
 
 def test_folds_are_pooled_with_each_choice_counting_like_maps_of_its_own(test_maps: Maps) -> None:

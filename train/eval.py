@@ -87,7 +87,9 @@ def _label_budget(args: argparse.Namespace, tests: Sequence[Maps]) -> list[dict[
         if not people:
             raise Failure(f"{path} was trained on nobody of pmd: --label-budget needs their labels", Exit.USAGE)
         training = read_pmd(args.data, people, joints=args.joints)
-        folds.append(list(label_budget(checkpoint, training, test.medians().labelled(), args.label_budget)))
+        annotated = test.medians().labelled()
+        budget = label_budget(checkpoint, training, annotated, args.label_budget, mirrored_too=args.mirrored_too)
+        folds.append(list(budget))
     return [pooled_budget(parts) for parts in zip(*folds, strict=True)]
 
 

@@ -8,9 +8,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.keypoints import Keypoints
+from edge.manifest import JointMap
 from edge.preprocess import Preprocessor
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.skeleton import JOINTS
+from firmware_bridge.skeleton import JOINTS, MIRRORED
 from train.checkpoint import Checkpoint
 from train.heads import labelled_features
 from train.linear import features, fit_joint_map
@@ -34,17 +36,21 @@ class BudgetScore:
     test: Maps
 
 
-def label_budget(checkpoint: Checkpoint, training: Maps, test: Maps, budgets: Sequence[int]) -> Iterator[BudgetScore]:
-    """`training` must be annotated; `test` has one map a group."""
+def label_budget(
+    checkpoint: Checkpoint, training: Maps, test: Maps, budgets: Sequence[int], *, mirrored_too: bool = False
+) -> Iterator[BudgetScore]:
+    """`training` must be annotated; `test` has one map a group. `mirrored_too`: the mean of what the map makes of a
+    test map and of its mirror image."""
     model = FloatModel(checkpoint)
     constants = checkpoint.config.preprocessing
     test = test.around_people(checkpoint.grid)
     known_maps = training.medians().examples(checkpoint.grid, constants)
     preprocessor = Preprocessor(test.grid, checkpoint.grid, constants)
-    test_points = model.predict(preprocessor(test.pressure))
+    inputs = preprocessor(test.pressure)
+    test_points = model.predict(inputs)
+    points_of_images = model.predict(np.ascontiguousarray(inputs[..., ::-1])) if mirrored_too else None
     for source in SOURCES if checkpoint.knows_joints else SOURCES[:1]:
         known = labelled_features(model, known_maps, source)
-        x = features(test_points[source])
         people = sorted(set(known.people.tolist()))
         for budget in budgets:
             found = []
@@ -55,8 +61,22 @@ def label_budget(checkpoint: Checkpoint, training: Maps, test: Maps, budgets: Se
             for chosen in itertools.combinations(people, budget):
                 few = known.of(chosen)
                 joint_map = fit_joint_map(few.x, few.people.tolist(), few.joints_norm)
-                found.append(preprocessor.mat_cm(joint_map(x).reshape(-1, len(JOINTS), 2)))
+                joints_norm = _joints(joint_map, test_points[source])
+                if points_of_images:
+                    joints_norm = (joints_norm + _of_image(_joints(joint_map, points_of_images[source]))) / 2
+                found.append(preprocessor.mat_cm(joints_norm))
             yield BudgetScore(source, budget, np.stack(found), test)
+
+
+def _joints(joint_map: JointMap, points: Sequence[Keypoints]) -> NDArray[np.float64]:
+    """(N, 14, 2) in 0..1 of the model's grid."""
+    return joint_map(features(points)).reshape(-1, len(JOINTS), 2)
+
+
+def _of_image(joints_norm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joints (N, 14, 2) that were seen in a mirror, as they are."""
+    swapped = joints_norm[:, list(MIRRORED)]
+    return np.stack([1 - swapped[..., 0], swapped[..., 1]], -1)
 
 
 def pooled_budget(folds: Sequence[BudgetScore]) -> dict[str, Any]:
