@@ -47,6 +47,12 @@ def test_a_model_has_seen_nobody_whom_it_is_scored_on(name: str) -> None:
             "label-free1=1-3 label-free2=4-6 label-free3=11-13",
         ),
         (
+            "labels of 6 people, `--mirrored-too`",
+            "i",
+            "joints.json",
+            "label-free1=1-3 label-free2=4-6 label-free3=11-13 --mirrored-too",
+        ),
+        (
             "adapted without labels, single pass",
             "ii",
             "joints-experiment-ii.json",
@@ -58,9 +64,9 @@ def test_the_results_print_what_these_models_have(
     row: str, experiment: str, joints: str, folds: str, pmd: Path, tmp_path: Path
 ) -> None:
     command = ["--data", str(pmd), "--experiment", experiment, "--joints", str(JOINTS / joints)]
-    for fold in folds.split():
-        name, subjects = fold.split("=")
-        command += ["--fold", f"{FOLDS / name}.pt={subjects}"]
+    for part in folds.split():
+        name, _, subjects = part.partition("=")
+        command += ["--fold", f"{FOLDS / name}.pt={subjects}"] if subjects else [part]
     assert main([*command, "--json", str(tmp_path / "scored.json")]) == Exit.OK
     scored = json.loads((tmp_path / "scored.json").read_text())["joints"]
     (line,) = [line for line in (REPOSITORY / "docs" / "RESULTS.md").read_text().splitlines() if f"| {row} |" in line]
