@@ -23,7 +23,7 @@ def test_without_a_library_nothing_is_loaded_and_a_frame_is_read(tmp_path: Path)
     assert load(tmp_path / LIBRARY) is None
     (tmp_path / LIBRARY).write_text("no library\n")
     assert load(tmp_path / LIBRARY) is None
-    model = KeypointModel.from_files(package(tmp_path), core=None)
+    model = KeypointModel.from_files(package(tmp_path))
     assert Pipeline(model, info(), smoothing=Smoothing(), core=None).step(frame(somebody(GRID))).joints is not None
 
 
