@@ -45,8 +45,7 @@ class Keypoints:
     def mirrored_joints(self) -> "Keypoints":
         """The 14 joints of a body that was seen in a mirror, as they are: other names, other half of the mat."""
         joints = list(MIRRORED)
-        x_norm, y_norm = self.xy_norm[joints].T
-        return Keypoints(np.stack([1 - x_norm, y_norm], 1), self.value[joints], self.spread_cm[joints])
+        return Keypoints(of_image(self.xy_norm), self.value[joints], self.spread_cm[joints])
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -122,6 +121,12 @@ def mixed(one: Keypoints, other: Keypoints, size_cm: NDArray[np.float32]) -> Key
         np.asarray((one.value + other.value) / 2, np.float32),
         np.sqrt(variance_cm2),
     )
+
+
+def of_image(joints_norm: NDArray[Any]) -> NDArray[Any]:
+    """Joints (..., 14, 2) in 0..1 of the model's grid, seen in a mirror -> where they are."""
+    swapped = joints_norm[..., list(MIRRORED), :]
+    return np.stack([1 - swapped[..., 0], swapped[..., 1]], -1)
 
 
 def _pooling(n_cells: int, n: int) -> NDArray[np.float32]:

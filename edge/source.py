@@ -10,15 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from edge.core.calls import UnpackCall
-from edge.core.library import CORE
+from edge.core.calls import UNPACK
 from edge.recorder import Recorder, RecordingChange
 from firmware_bridge.decoder import Decoder, Event, Frame
 from firmware_bridge.encoder import encode
 from firmware_bridge.errors import Exit, Failure
 from firmware_bridge.link import LinkDown, LinkUp, ReopeningLink
 from firmware_bridge.messages import GetInfo, Info
-from firmware_bridge.samples import unpack
 
 READ_S: Final = 0.2
 """Longest wait for bytes, and so for noticing that the run ends."""
@@ -119,7 +117,7 @@ class PortReader:
         unix_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.mailbox = mailbox or Mailbox()
-        self._decoder = Decoder(corrected, UnpackCall(CORE) if CORE else unpack)
+        self._decoder = Decoder(corrected, UNPACK)
         self.counts = self._decoder.counts
         self.at_once: AtOnce | None = None
         """Offered each frame after which nothing waits in the port: while it takes one nobody reads there."""

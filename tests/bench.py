@@ -6,15 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge.core.calls import UnpackCall
-from edge.core.library import CORE
+from edge.core.calls import UNPACK
 from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.pipeline import Pipeline
 from edge.runtime import Interpreter
 from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.person import still
-from firmware_bridge.samples import unpack
 from firmware_bridge.scans import DEFAULT_GRID, simulated_info
 from firmware_bridge.sensor import Sensor
 
@@ -38,7 +36,7 @@ def main() -> None:
     interpreter.allocate()
     pipeline, by_numpy = Pipeline(model, info), Pipeline(model, info, core=None)
     quantised = np.zeros(interpreter.inputs[0].shape, np.int8)
-    decoder, seq = Decoder(unpacked=UnpackCall(CORE) if CORE else unpack), 0
+    decoder, seq = Decoder(unpacked=UNPACK), 0
     decoder.feed(encode(info))
 
     def decode() -> Frame:

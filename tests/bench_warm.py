@@ -11,8 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.calls import UnpackCall
-from edge.core.library import CORE
+from edge.core.calls import UNPACK
 from edge.latency import Stopwatch
 from edge.model import DEFAULT_MODEL, KeypointModel
 from edge.outputs.json_lines import JsonLines
@@ -23,7 +22,6 @@ from edge.smoothing import Smoothing
 from firmware_bridge.decoder import Decoder, Frame
 from firmware_bridge.encoder import encode, encode_frame
 from firmware_bridge.messages import Info
-from firmware_bridge.samples import unpack
 
 WARM_UP: Final = 100
 RATE_HZ: Final = 20
@@ -55,7 +53,7 @@ def measure(maps: NDArray[np.uint16], info: Info, frames: int) -> dict[str, Any]
     with open(reading, "rb", buffering=0) as reader, open(writing, "w") as stream:
         output = JsonLines(stream)
         output.open()
-        decoder = Decoder(unpacked=UnpackCall(CORE) if CORE else unpack)
+        decoder = Decoder(unpacked=UNPACK)
         session = Session(model, "bed", decoder.counts, smoothing=Smoothing())
         (received,) = decoder.feed(encode(info))
         assert isinstance(received.event, Info)

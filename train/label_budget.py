@@ -8,11 +8,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.keypoints import Keypoints
-from edge.manifest import JointMap
+from edge.keypoints import of_image
 from edge.preprocess import Preprocessor
 from firmware_bridge.errors import Exit, Failure
-from firmware_bridge.skeleton import JOINTS, MIRRORED
+from firmware_bridge.skeleton import JOINTS
 from train.checkpoint import Checkpoint
 from train.heads import labelled_features
 from train.linear import features, fit_joint_map
@@ -51,6 +50,8 @@ def label_budget(
     points_of_images = model.predict(np.ascontiguousarray(inputs[..., ::-1])) if mirrored_too else None
     for source in SOURCES if checkpoint.knows_joints else SOURCES[:1]:
         known = labelled_features(model, known_maps, source)
+        x = features(test_points[source])
+        x_of_images = features(points_of_images[source]) if points_of_images else None
         people = sorted(set(known.people.tolist()))
         for budget in budgets:
             found = []
@@ -61,22 +62,11 @@ def label_budget(
             for chosen in itertools.combinations(people, budget):
                 few = known.of(chosen)
                 joint_map = fit_joint_map(few.x, few.people.tolist(), few.joints_norm)
-                joints_norm = _joints(joint_map, test_points[source])
-                if points_of_images:
-                    joints_norm = (joints_norm + _of_image(_joints(joint_map, points_of_images[source]))) / 2
+                joints_norm = joint_map(x).reshape(-1, len(JOINTS), 2)
+                if x_of_images is not None:
+                    joints_norm = (joints_norm + of_image(joint_map(x_of_images).reshape(-1, len(JOINTS), 2))) / 2
                 found.append(preprocessor.mat_cm(joints_norm))
             yield BudgetScore(source, budget, np.stack(found), test)
-
-
-def _joints(joint_map: JointMap, points: Sequence[Keypoints]) -> NDArray[np.float64]:
-    """(N, 14, 2) in 0..1 of the model's grid."""
-    return joint_map(features(points)).reshape(-1, len(JOINTS), 2)
-
-
-def _of_image(joints_norm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Joints (N, 14, 2) that were seen in a mirror, as they are."""
-    swapped = joints_norm[:, list(MIRRORED)]
-    return np.stack([1 - swapped[..., 0], swapped[..., 1]], -1)
 
 
 def pooled_budget(folds: Sequence[BudgetScore]) -> dict[str, Any]:

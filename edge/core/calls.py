@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core import structs
-from edge.core.library import Library
+from edge.core.library import CORE, Library
 from firmware_bridge.header import SampleFormat
-from firmware_bridge.samples import unpack
+from firmware_bridge.samples import Unpack, unpack
 from firmware_bridge.skeleton import JOINTS, MIRRORED
 
 NUMBER: Final = 0x10
@@ -63,6 +63,10 @@ class UnpackCall:
         counts = self._kinds[n]()
         self._call(payload, n, counts)
         return np.frombuffer(counts, np.uint16).reshape(shape)
+
+
+UNPACK: Final[Unpack] = UnpackCall(CORE) if CORE else unpack
+"""By the core where there is one."""
 
 
 class SmoothCall:

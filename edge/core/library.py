@@ -15,6 +15,8 @@ _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "core_unpack_u12": (None, c_void_p, c_int32, c_void_p),
     "core_sort": (None, c_void_p, c_int32, c_void_p, c_void_p),
     "core_quantise": (None, c_void_p, c_int32, c_float, c_int32, c_void_p),
+    "core_body_scratch_bytes": (c_size_t,),
+    "core_body": (None, *[c_void_p] * 4),
     "core_see_scratch_bytes": (c_size_t, c_void_p),
     "core_see": (None, c_void_p, c_void_p, c_int32, *[c_void_p] * 5),
     "core_find_scratch_bytes": (c_size_t, c_void_p),

@@ -36,6 +36,7 @@ class CoreSteps:
         self._sight = kept.struct(_sight(kept, model, orientation, mat, window, preprocess))
         self._room = kept.scratch(core.core_see_scratch_bytes(self._sight))
         self._seen = structs.Seen()
+        self._seen_at = kept.struct(self._seen)
         n_input = manifest.rows * manifest.cols
         self._input: Any = (ctypes.c_float * n_input)()
         quantised: Any = (ctypes.c_int8 * n_input)()
@@ -62,9 +63,7 @@ class CoreSteps:
         are_counts = values.dtype == np.uint16
         sent = (values if are_counts else np.asarray(values, np.float32)).tobytes()
         frame, seen = self._frame(), self._seen
-        self._see(
-            self._sight, sent, are_counts, frame, ctypes.addressof(seen), self._input, self._quantised, self._room
-        )
+        self._see(self._sight, sent, are_counts, frame, self._seen_at, self._input, self._quantised, self._room)
         centre_cm = (seen.x_cm, seen.y_cm) if seen.occupied else None
         found = Contact(bool(seen.occupied), seen.area_cm2, centre_cm, seen.peak)
         return np.frombuffer(frame, np.float32).reshape(self._shape), found
@@ -81,7 +80,7 @@ class CoreSteps:
             self._reader,
             self._body,
             self._placing,
-            ctypes.addressof(self._seen),
+            self._seen_at,
             self._logits(*[each.tobytes() for each in logits]),
             self._input,
             self._mirrored_too,
@@ -118,7 +117,7 @@ def _sight(
         preparation.row_weights = kept.array(rows, np.float32)
         preparation.col_weights = kept.array(cols.T, np.float32)
     return structs.Sight(
-        *_steps(orientation, mat),
+        *_layout(orientation, mat),
         structs.Contact(
             mat.rows,
             mat.cols,
@@ -135,7 +134,7 @@ def _sight(
     )
 
 
-def _steps(orientation: Orientation, mat: Grid) -> tuple[int, int, int]:
+def _layout(orientation: Orientation, mat: Grid) -> tuple[int, int, int]:
     """Index of the canonical frame's first taxel in what is sent, and the steps to the next row and column."""
     turned = np.arange(mat.rows * mat.cols).reshape(orientation.canonical_grid(mat).rows, -1)
     index = orientation.to_canonical(turned)
